@@ -1,0 +1,189 @@
+//! What the program relies on: the config as it is meant, complete and consistent.
+//!
+//! Every value here has been checked: references lead somewhere, times and sizes are within
+//! bounds, paths are absolute. [`super::read`] builds it from what a user wrote.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole config.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// How long open connections may finish after the first signal.
+    pub drain: Duration,
+    /// Where `state` of plugins is kept.
+    pub state_dir: PathBuf,
+    /// Where compiled plugins are kept.
+    pub cache_dir: PathBuf,
+    /// The services, in the order in which they were written. Never empty.
+    pub services: Vec<Service>,
+    /// The plugins that services use. A service with `hooks` has one of its own here.
+    pub plugins: Vec<Plugin>,
+}
+
+impl Config {
+    /// The plugin that `id` names.
+    pub fn plugin(&self, id: PluginId) -> &Plugin {
+        &self.plugins[id.0]
+    }
+}
+
+/// One target with its listeners and its rules.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// The name: `[services.NAME]`.
+    pub name: String,
+    /// Where clients connect. Never empty.
+    pub listen: Vec<SocketAddr>,
+    /// The server that is put to sleep.
+    pub target: Target,
+    /// Who starts and stops the target.
+    pub lifecycle: PluginId,
+    /// Who says that it is ready; `Nobody` means a TCP connect.
+    pub readiness: Decider,
+    /// Who judges clients; `Nobody` means that every client may wake the target.
+    pub gate: Decider,
+    /// Who may veto sleep.
+    pub idleness: Decider,
+    /// The time without clients after which the target is stopped.
+    pub cooldown: Duration,
+    /// How long start and readiness may take together.
+    pub start_timeout: Duration,
+    /// How long a stop may take.
+    pub stop_timeout: Duration,
+    /// How long a client is held.
+    pub hold_timeout: Duration,
+    /// How long a connect to the target may take.
+    pub connect_timeout: Duration,
+    /// How many clients are held at once, those at the gate included.
+    pub max_held: usize,
+    /// How long the conversation about a client at the gate may take.
+    pub gate_timeout: Duration,
+    /// How many such conversations there are at once.
+    pub max_gates: usize,
+    /// What becomes of a client whose gate failed.
+    pub on_gate_error: OnGateError,
+    /// The idle time after which TCP probes a silent peer; `None` turns probes off.
+    pub keepalive: Option<Duration>,
+    /// Whether the target is stopped when Dormouse exits.
+    pub stop_on_exit: bool,
+}
+
+/// Where the target is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Target {
+    /// A name or an address, IPv6 without brackets.
+    pub host: String,
+    /// Never 0.
+    pub port: u16,
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Names a plugin of the same [`Config`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct PluginId(pub usize);
+
+/// Who makes a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decider {
+    /// This plugin; it must export the interface.
+    Plugin(PluginId),
+    /// This plugin if it exports the interface, and nobody otherwise.
+    IfExported(PluginId),
+    /// No plugin.
+    Nobody,
+}
+
+/// What becomes of a client whose gate failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnGateError {
+    /// It wakes the target.
+    Wake,
+    /// It is closed.
+    Refuse,
+}
+
+/// A component that makes decisions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plugin {
+    /// The name: `[plugins.NAME]`, or `shell` for the plugin behind a service's `hooks`.
+    pub name: String,
+    /// For whom it stands: the service whose `hooks` it is, if it is that.
+    pub hooks_of: Option<String>,
+    /// Where the component comes from.
+    pub source: PluginSource,
+    /// What it gets as its settings: an object.
+    pub settings: serde_json::Value,
+    /// What it may do outside its sandbox.
+    pub allow: Grants,
+    /// What it may use up.
+    pub limits: Limits,
+}
+
+/// Where a component comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum PluginSource {
+    /// The component of this name in the binary.
+    Builtin(&'static str),
+    /// A file, by its absolute path.
+    File(PathBuf),
+}
+
+/// What a plugin may do outside its sandbox. Nothing, by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// Commands that it may run.
+    pub exec: Vec<ExecGrant>,
+    /// Environment variables that it may see.
+    pub env: Vec<String>,
+}
+
+/// A command that a plugin may run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExecGrant {
+    /// The program: an absolute path, or a name that is found in `PATH`.
+    pub program: String,
+    /// The arguments that it must have, or `None` if it may have any.
+    pub arguments: Option<Vec<String>>,
+}
+
+/// What a plugin may use up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The memory of one instance, in bytes.
+    pub memory: usize,
+    /// The CPU time of one call.
+    pub cpu: Duration,
+    /// The time of one call of `ready`, `should-wake` or `should-sleep`.
+    pub call: Duration,
+    /// How many bytes of a command's output, and how many of its errors, a plugin is given.
+    pub output: usize,
+    /// How many lines one call may log.
+    pub log_lines: usize,
+    /// How many bytes all keys and values of its state for one service may have.
+    pub state: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            memory: 64 << 20,
+            cpu: Duration::from_secs(1),
+            call: Duration::from_secs(10),
+            output: 16 << 10,
+            log_lines: 1000,
+            state: 1 << 20,
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The command `dormouse`: everything is in the library.
+
+fn main() {}

@@ -1,0 +1,16 @@
+//! Everything that needs more than one module, in one binary. See `docs/architecture.md`, "Tests".
+
+mod commands;
+mod config;
+mod demo;
+mod examples;
+mod flags;
+mod messages;
+mod plugin_calls;
+mod plugin_load;
+mod process;
+mod proxy;
+mod relay;
+mod shell;
+mod structure;
+mod support;
