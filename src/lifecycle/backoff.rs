@@ -18,11 +18,7 @@ pub(super) struct Backoff {
 
 impl Backoff {
     pub(super) fn new(seed: u64) -> Self {
-        Backoff {
-            failures: 0,
-            until: Moment::ZERO,
-            seed,
-        }
+        Backoff { failures: 0, until: Moment::ZERO, seed }
     }
 
     /// Forgets all failures.
@@ -77,11 +73,7 @@ mod tests {
     fn rule_8_back_off_doubles_from_one_second_to_sixty() {
         let mut backoff = Backoff::new(0);
         let delays: Vec<u64> = (0..40)
-            .map(|_| {
-                backoff
-                    .fail(&real(), Moment::ZERO, Retry::BackOff)
-                    .as_secs()
-            })
+            .map(|_| backoff.fail(&real(), Moment::ZERO, Retry::BackOff).as_secs())
             .collect();
         assert_eq!(delays[..8], [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(delays[39], 60);
@@ -93,10 +85,7 @@ mod tests {
         backoff.fail(&real(), Moment::ZERO, Retry::BackOff);
         backoff.fail(&real(), Moment::ZERO, Retry::BackOff);
         backoff.reset();
-        assert_eq!(
-            backoff.fail(&real(), Moment::ZERO, Retry::BackOff),
-            Policy::BACKOFF_FIRST
-        );
+        assert_eq!(backoff.fail(&real(), Moment::ZERO, Retry::BackOff), Policy::BACKOFF_FIRST);
     }
 
     #[test]

@@ -15,21 +15,14 @@ impl Lifecycle {
             State::Asleep { probe, refuses } => {
                 let start = (!refuses && (self.wanted.is_some() || self.someone_is_held()))
                     .then_some(self.start_backoff.until);
-                start
-                    .into_iter()
-                    .chain(probe.map(|asked| asked.until))
-                    .min()
+                start.into_iter().chain(probe.map(|asked| asked.until)).min()
             }
             State::Starting { start: asked, .. }
             | State::Stopping { stop: asked, .. }
             | State::LastStop { stop: asked, .. }
             | State::Checking { probe: asked }
-            | State::Awake(Rest::Judging {
-                question: asked, ..
-            }) => Some(asked.until),
-            State::Readying {
-                until, question, ..
-            } => match question {
+            | State::Awake(Rest::Judging { question: asked, .. }) => Some(asked.until),
+            State::Readying { until, question, .. } => match question {
                 ReadyQuestion::Asked { .. } => Some(until),
                 ReadyQuestion::Pause(again) => Some(until.min(again)),
             },
@@ -43,10 +36,7 @@ impl Lifecycle {
 
     /// Does everything whose time has come.
     pub(super) fn expire(&mut self, turn: &mut Turn) {
-        if self
-            .own_deadline()
-            .is_some_and(|deadline| deadline <= turn.now)
-        {
+        if self.own_deadline().is_some_and(|deadline| deadline <= turn.now) {
             self.expire_state(turn);
         }
         while let Some(client) = self.waiting.take_expired(turn.now) {
@@ -66,32 +56,19 @@ impl Lifecycle {
                     && asked.until <= turn.now
                 {
                     turn.act(Effect::Cancel(asked.call));
-                    self.state = State::Asleep {
-                        probe: None,
-                        refuses,
-                    };
+                    self.state = State::Asleep { probe: None, refuses };
                 }
                 self.start_if_wanted(turn);
             }
             State::Starting { .. } => self.time_out_start(turn, true),
-            State::Readying {
-                since,
-                until,
-                attempt,
-                question,
-            } => {
+            State::Readying { since, until, attempt, question } => {
                 if until <= turn.now {
                     self.time_out_start(turn, false);
                 } else if let ReadyQuestion::Pause(_) = question {
                     let attempt = attempt.saturating_add(1);
                     let call = self.ask(turn, Question::Ready(attempt));
                     let question = ReadyQuestion::Asked { call, at: turn.now };
-                    self.state = State::Readying {
-                        since,
-                        until,
-                        attempt,
-                        question,
-                    };
+                    self.state = State::Readying { since, until, attempt, question };
                 }
             }
             State::Awake(Rest::CoolingDown { since, .. }) => {
@@ -124,11 +101,7 @@ impl Lifecycle {
     fn time_out_start(&mut self, turn: &mut Turn, in_call: bool) {
         self.cancel_questions(turn);
         let (closed, next) = self.fail_start(turn, Retry::BackOff, Reason::StartTimedOut);
-        turn.tell(News::StartTimedOut {
-            in_call,
-            closed,
-            next,
-        });
+        turn.tell(News::StartTimedOut { in_call, closed, next });
         turn.act(Effect::LockDoor);
         self.state = State::Undoing;
     }
@@ -141,9 +114,7 @@ impl Lifecycle {
 
     pub(super) fn found_after_failed_stop(&mut self, turn: &mut Turn, listening: bool) {
         if listening {
-            let again = self
-                .stop_backoff
-                .fail(turn.policy, turn.now, Retry::BackOff);
+            let again = self.stop_backoff.fail(turn.policy, turn.now, Retry::BackOff);
             turn.tell(News::StillUp(again));
             self.awaken(turn, again);
         } else {

@@ -28,7 +28,9 @@
 //! a new client. After [`Event::Exit`] the states
 //! `Leaving`, `LastStop` and `Finished` end it all.
 
+mod answers;
 mod backoff;
+mod clients;
 mod deadlines;
 mod policy;
 #[cfg(test)]
@@ -75,12 +77,7 @@ enum State {
     /// The start call runs → Readying, Asleep, Undoing.
     Starting { start: Asked, since: Moment },
     /// The start call is done and readiness is asked → Awake, Asleep, Undoing.
-    Readying {
-        since: Moment,
-        until: Moment,
-        attempt: u32,
-        question: ReadyQuestion,
-    },
+    Readying { since: Moment, until: Moment, attempt: u32, question: ReadyQuestion },
     /// A start has timed out, and the answer of the door is awaited → Stopping, Awake.
     Undoing,
     /// The target is up → Stopping, Starting, Asleep.
@@ -165,11 +162,7 @@ impl Lifecycle {
     /// Deadlines that have passed by `now` come first, whatever the event is: a busy inbox can't
     /// hold them up.
     pub fn step(mut self, policy: &Policy, now: Moment, event: Event) -> (Self, Vec<Effect>) {
-        let mut turn = Turn {
-            policy,
-            now,
-            effects: Vec::new(),
-        };
+        let mut turn = Turn { policy, now, effects: Vec::new() };
         self.expire(&mut turn);
         self.take(&mut turn, event);
         self.expire(&mut turn);
@@ -178,10 +171,7 @@ impl Lifecycle {
 
     /// When the next [`Event::Tick`] is due at the latest.
     pub fn deadline(&self) -> Option<Moment> {
-        self.own_deadline()
-            .into_iter()
-            .chain(self.waiting.deadline())
-            .min()
+        self.own_deadline().into_iter().chain(self.waiting.deadline()).min()
     }
 
     /// What the service believes of its target.
@@ -214,10 +204,7 @@ impl Lifecycle {
 
     fn ask_until(&mut self, turn: &mut Turn, question: Question, at_most: Duration) -> Asked {
         let call = self.ask(turn, question);
-        Asked {
-            call,
-            until: turn.now.after(at_most),
-        }
+        Asked { call, until: turn.now.after(at_most) }
     }
 
     /// Takes back the questions whose answers are awaited.
@@ -227,20 +214,10 @@ impl Lifecycle {
             | State::Stopping { stop: asked, .. }
             | State::LastStop { stop: asked, .. }
             | State::Checking { probe: asked }
-            | State::Asleep {
-                probe: Some(asked), ..
-            }
-            | State::Awake(Rest::Judging {
-                question: asked, ..
-            }) => asked.call,
-            State::Readying {
-                question: ReadyQuestion::Asked { call, .. },
-                ..
-            } => call,
-            State::Readying {
-                question: ReadyQuestion::Pause(_),
-                ..
-            }
+            | State::Asleep { probe: Some(asked), .. }
+            | State::Awake(Rest::Judging { question: asked, .. }) => asked.call,
+            State::Readying { question: ReadyQuestion::Asked { call, .. }, .. } => call,
+            State::Readying { question: ReadyQuestion::Pause(_), .. }
             | State::Asleep { probe: None, .. }
             | State::Awake(Rest::Occupied | Rest::CoolingDown { .. } | Rest::Locking { .. })
             | State::Booting
@@ -260,10 +237,7 @@ impl Lifecycle {
 
     /// Goes to sleep, and starts again at once if somebody waits for that.
     fn fall_asleep(&mut self, turn: &mut Turn) {
-        self.state = State::Asleep {
-            probe: None,
-            refuses: false,
-        };
+        self.state = State::Asleep { probe: None, refuses: false };
         self.start_if_wanted(turn);
     }
 
@@ -286,10 +260,7 @@ impl Lifecycle {
         let cause = Cause::Client(client);
         turn.tell(News::Starting(cause));
         let start = self.ask_until(turn, Question::Start(cause), turn.policy.start_timeout);
-        self.state = State::Starting {
-            start,
-            since: turn.now,
-        };
+        self.state = State::Starting { start, since: turn.now };
     }
 
     /// Opens the door and lets in everybody who waits for the target. The cool-down begins if
@@ -305,10 +276,7 @@ impl Lifecycle {
         }
         self.wanted = None;
         self.state = State::Awake(if clients.is_empty() {
-            Rest::CoolingDown {
-                since: turn.now,
-                until: turn.now.after(cooldown),
-            }
+            Rest::CoolingDown { since: turn.now, until: turn.now.after(cooldown) }
         } else {
             Rest::Occupied
         });
@@ -317,10 +285,7 @@ impl Lifecycle {
 
     fn stop(&mut self, turn: &mut Turn, cause: Cause, idle_for: Duration) {
         let stop = self.ask_to_stop(turn, cause, idle_for);
-        self.state = State::Stopping {
-            stop,
-            since: turn.now,
-        };
+        self.state = State::Stopping { stop, since: turn.now };
     }
 
     fn ask_to_stop(&mut self, turn: &mut Turn, cause: Cause, idle_for: Duration) -> Asked {
@@ -333,9 +298,6 @@ impl Lifecycle {
     fn fail_start(&mut self, turn: &mut Turn, retry: Retry, reason: Reason) -> (usize, Duration) {
         let held = self.waiting.take(Stage::Held);
         let closed = self.close_all(turn, held, reason);
-        (
-            closed,
-            self.start_backoff.fail(turn.policy, turn.now, retry),
-        )
+        (closed, self.start_backoff.fail(turn.policy, turn.now, retry))
     }
 }

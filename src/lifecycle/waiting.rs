@@ -80,10 +80,7 @@ impl Waiting {
 
     /// Moves everybody who is new on to another stage, and says who that was, oldest first.
     pub(super) fn promote_new(&mut self, stage: Stage) -> Vec<ClientId> {
-        let new = self
-            .clients
-            .iter_mut()
-            .filter(|(_, waiter)| waiter.stage == Stage::New);
+        let new = self.clients.iter_mut().filter(|(_, waiter)| waiter.stage == Stage::New);
         new.map(|(client, waiter)| {
             waiter.stage = stage;
             *client
@@ -93,18 +90,12 @@ impl Waiting {
 
     /// How many are held for the target.
     pub(super) fn held(&self) -> usize {
-        self.clients
-            .values()
-            .filter(|waiter| waiter.stage == Stage::Held)
-            .count()
+        self.clients.values().filter(|waiter| waiter.stage == Stage::Held).count()
     }
 
     /// Takes out everybody at this stage, oldest first.
     pub(super) fn take(&mut self, stage: Stage) -> Vec<ClientId> {
-        self.clients
-            .extract_if(.., |_, waiter| waiter.stage == stage)
-            .map(|(c, _)| c)
-            .collect()
+        self.clients.extract_if(.., |_, waiter| waiter.stage == stage).map(|(c, _)| c).collect()
     }
 
     /// Takes out everybody, oldest first.
@@ -114,9 +105,7 @@ impl Waiting {
 
     /// When the next client has waited long enough.
     pub(super) fn deadline(&self) -> Option<Moment> {
-        self.clients
-            .first_key_value()
-            .map(|(_, waiter)| waiter.deadline)
+        self.clients.first_key_value().map(|(_, waiter)| waiter.deadline)
     }
 
     /// Takes out a client that has waited long enough.

@@ -376,10 +376,7 @@ async fn without_descriptors_bytes_are_copied() {
 
 /// What is in use, leaving out what is only kept for later.
 fn held(paths: &Paths) -> Usage {
-    Usage {
-        spare_pipes: 0,
-        ..paths.usage()
-    }
+    Usage { spare_pipes: 0, ..paths.usage() }
 }
 
 async fn ends_first(mode: Mode, side: Side) {
@@ -387,15 +384,10 @@ async fn ends_first(mode: Mode, side: Side) {
     let mut noise = Noise::new(15);
     let (question, answer) = (noise.bytes(600_000), noise.bytes(900_000));
     let (first, second) = wire.ends(side);
-    let (_, arrived) = tokio::join!(
-        send_in_pieces(&mut *first, &question, || 50_000),
-        read_to_end(&mut *second)
-    );
+    let (_, arrived) =
+        tokio::join!(send_in_pieces(&mut *first, &question, || 50_000), read_to_end(&mut *second));
     assert!(arrived == question, "other bytes arrived");
-    let (_, arrived) = tokio::join!(
-        send_in_pieces(second, &answer, || 50_000),
-        read_to_end(first)
-    );
+    let (_, arrived) = tokio::join!(send_in_pieces(second, &answer, || 50_000), read_to_end(first));
     assert!(arrived == answer, "other bytes arrived");
     let (to_target, to_client) = match side {
         Side::Client => (question.len(), answer.len()),
@@ -413,19 +405,10 @@ fn assert_finished(outcome: Outcome, to_target: usize, to_client: usize) {
 /// Expects that the relay ends by a reset, and that the side that is left sees one.
 async fn assert_reset(mut left: TcpStream, relay: JoinHandle<Outcome>, by: Side) {
     assert_reset_by(relay, by).await;
-    assert_eq!(
-        await_failure(&mut left).await,
-        io::ErrorKind::ConnectionReset
-    );
+    assert_eq!(await_failure(&mut left).await, io::ErrorKind::ConnectionReset);
 }
 
 async fn assert_reset_by(relay: JoinHandle<Outcome>, by: Side) {
-    let outcome = timeout(PATIENCE, relay)
-        .await
-        .expect("an end")
-        .expect("no panic");
-    assert!(
-        matches!(outcome.end, End::Reset(side) if side == by),
-        "{outcome:?}"
-    );
+    let outcome = timeout(PATIENCE, relay).await.expect("an end").expect("no panic");
+    assert!(matches!(outcome.end, End::Reset(side) if side == by), "{outcome:?}");
 }

@@ -30,11 +30,7 @@ struct Story {
 
 impl Story {
     fn new(policy: Policy) -> Self {
-        Story {
-            lifecycle: Lifecycle::new(0),
-            policy,
-            now: seconds(0),
-        }
+        Story { lifecycle: Lifecycle::new(0), policy, now: seconds(0) }
     }
 
     /// A story that begins with a target that is asleep.
@@ -48,11 +44,7 @@ impl Story {
     fn awake(policy: Policy) -> Self {
         let mut story = Story::asleep(policy);
         story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-        story.tell(
-            0,
-            StartEnded(Call(0), Outcome::Done),
-            &[Ask(Call(1), AskReady(1))],
-        );
+        story.tell(0, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
         let effects = [OpenDoor(Period(1)), Admit(A, Period(1))];
         story.tell(0, ReadyEnded(Call(1), Ready::Yes), &effects);
         story
@@ -62,15 +54,8 @@ impl Story {
     #[track_caller]
     fn tell(&mut self, at: u64, event: Event, effects: &[Effect]) {
         let told = self.step(at, event);
-        let acts: Vec<_> = told
-            .into_iter()
-            .filter(|effect| !matches!(effect, Tell(_)))
-            .collect();
-        assert_eq!(
-            acts, effects,
-            "after {event:?} at {at} s: {:?}",
-            self.lifecycle
-        );
+        let acts: Vec<_> = told.into_iter().filter(|effect| !matches!(effect, Tell(_))).collect();
+        assert_eq!(acts, effects, "after {event:?} at {at} s: {:?}", self.lifecycle);
     }
 
     /// At `at` seconds `event` happens, and `news` is told.
@@ -104,19 +89,12 @@ fn failed() -> Outcome {
 }
 
 fn refused(client: ClientId, waited: u64) -> Event {
-    Refused {
-        client,
-        period: Period(1),
-        waited: Duration::from_secs(waited),
-    }
+    Refused { client, period: Period(1), waited: Duration::from_secs(waited) }
 }
 
 #[test]
 fn rule_1_many_clients_cause_one_start() {
-    let mut story = Story::asleep(Policy {
-        max_held: 3,
-        ..policy()
-    });
+    let mut story = Story::asleep(Policy { max_held: 3, ..policy() });
     story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.tell(0, Arrived(B), &[]);
     story.tell(1, Arrived(C), &[]);
@@ -125,57 +103,31 @@ fn rule_1_many_clients_cause_one_start() {
 
 #[test]
 fn rule_1_a_client_has_to_pass_the_gate_first() {
-    let mut story = Story::asleep(Policy {
-        gated: true,
-        ..policy()
-    });
+    let mut story = Story::asleep(Policy { gated: true, ..policy() });
     story.tell(0, Arrived(A), &[Judge(A)]);
     story.is(Phase::Asleep);
-    let passed = Passed {
-        client: A,
-        stays: true,
-    };
+    let passed = Passed { client: A, stays: true };
     story.tell(1, passed, &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.is(Phase::Starting);
 }
 
 #[test]
 fn rule_1_a_client_that_is_refused_at_the_gate_wakes_nothing() {
-    let mut story = Story::asleep(Policy {
-        gated: true,
-        ..policy()
-    });
+    let mut story = Story::asleep(Policy { gated: true, ..policy() });
     story.tell(0, Arrived(A), &[Judge(A)]);
     story.tell(1, Left(A), &[]);
-    story.tell(
-        1,
-        Passed {
-            client: A,
-            stays: true,
-        },
-        &[],
-    );
+    story.tell(1, Passed { client: A, stays: true }, &[]);
     story.is(Phase::Asleep);
     assert_eq!(story.lifecycle.deadline(), None);
 }
 
 #[test]
 fn rule_1_a_client_that_wakes_and_is_closed_starts_the_target_for_later() {
-    let mut story = Story::asleep(Policy {
-        gated: true,
-        ..policy()
-    });
+    let mut story = Story::asleep(Policy { gated: true, ..policy() });
     story.tell(0, Arrived(A), &[Judge(A)]);
-    let passed = Passed {
-        client: A,
-        stays: false,
-    };
+    let passed = Passed { client: A, stays: false };
     story.tell(1, passed, &[Ask(Call(0), Start(Cause::Client(A)))]);
-    story.tell(
-        1,
-        StartEnded(Call(0), Outcome::Done),
-        &[Ask(Call(1), AskReady(1))],
-    );
+    story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
     story.tell(1, ReadyEnded(Call(1), Ready::Yes), &[OpenDoor(Period(1))]);
     story.tell(5, Tick, &[LockDoor]);
 }
@@ -184,21 +136,13 @@ fn rule_1_a_client_that_wakes_and_is_closed_starts_the_target_for_later() {
 fn rule_2_readiness_is_asked_again_until_it_is_ready() {
     let mut story = Story::asleep(policy());
     story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-    story.tell(
-        1,
-        StartEnded(Call(0), Outcome::Done),
-        &[Ask(Call(1), AskReady(1))],
-    );
+    story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
     story.tell(1, ReadyEnded(Call(1), Ready::NotYet), &[]);
     story.is(Phase::Starting);
     story.tell(2, Tick, &[Ask(Call(2), AskReady(2))]);
     story.tell(2, ReadyEnded(Call(2), Ready::NotYet), &[]);
     story.tell(3, Tick, &[Ask(Call(3), AskReady(3))]);
-    story.tell(
-        3,
-        ReadyEnded(Call(3), Ready::Yes),
-        &[OpenDoor(Period(1)), Admit(A, Period(1))],
-    );
+    story.tell(3, ReadyEnded(Call(3), Ready::Yes), &[OpenDoor(Period(1)), Admit(A, Period(1))]);
     story.is(Phase::Awake);
 }
 
@@ -206,11 +150,7 @@ fn rule_2_readiness_is_asked_again_until_it_is_ready() {
 fn rule_2_start_and_readiness_share_one_timeout() {
     let mut story = Story::asleep(policy());
     story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-    story.tell(
-        4,
-        StartEnded(Call(0), Outcome::Done),
-        &[Ask(Call(1), AskReady(1))],
-    );
+    story.tell(4, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
     let effects = [Cancel(Call(1)), Close(A, Reason::StartTimedOut), LockDoor];
     story.tell(6, Tick, &effects);
 }
@@ -220,16 +160,8 @@ fn rule_3_held_clients_are_let_in_oldest_first() {
     let mut story = Story::asleep(policy());
     story.tell(0, Arrived(B), &[Ask(Call(0), Start(Cause::Client(B)))]);
     story.tell(0, Arrived(A), &[]);
-    story.tell(
-        1,
-        StartEnded(Call(0), Outcome::Done),
-        &[Ask(Call(1), AskReady(1))],
-    );
-    let effects = [
-        OpenDoor(Period(1)),
-        Admit(A, Period(1)),
-        Admit(B, Period(1)),
-    ];
+    story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
+    let effects = [OpenDoor(Period(1)), Admit(A, Period(1)), Admit(B, Period(1))];
     story.tell(1, ReadyEnded(Call(1), Ready::Yes), &effects);
 }
 
@@ -262,10 +194,7 @@ fn rule_5_the_cool_down_counts_from_the_moment_the_last_client_left() {
 
 #[test]
 fn rule_5_a_cool_down_of_zero_stops_at_once() {
-    let mut story = Story::awake(Policy {
-        cooldown: Duration::ZERO,
-        ..policy()
-    });
+    let mut story = Story::awake(Policy { cooldown: Duration::ZERO, ..policy() });
     story.tell(10, vacant(10), &[LockDoor]);
     story.tell(10, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
 }
@@ -293,44 +222,26 @@ fn rule_5_a_client_in_the_cool_down_makes_it_begin_again() {
 
 #[test]
 fn rule_5_idleness_may_ask_for_more_time() {
-    let mut story = Story::awake(Policy {
-        asks_idleness: true,
-        ..policy()
-    });
+    let mut story = Story::awake(Policy { asks_idleness: true, ..policy() });
     story.tell(10, vacant(10), &[]);
     story.tell(14, Tick, &[LockDoor]);
-    story.tell(
-        14,
-        DoorLocked,
-        &[Ask(Call(2), MaySleep(Duration::from_secs(4)))],
-    );
+    story.tell(14, DoorLocked, &[Ask(Call(2), MaySleep(Duration::from_secs(4)))]);
     story.is(Phase::Awake);
     let not_yet = Answer::NotFor(Duration::from_secs(7));
     story.tell(15, MaySleepEnded(Call(2), not_yet), &[OpenDoor(Period(1))]);
     story.tell(21, Tick, &[]);
     story.tell(22, Tick, &[LockDoor]);
-    story.tell(
-        22,
-        DoorLocked,
-        &[Ask(Call(3), MaySleep(Duration::from_secs(12)))],
-    );
+    story.tell(22, DoorLocked, &[Ask(Call(3), MaySleep(Duration::from_secs(12)))]);
     let stop = [Ask(Call(4), Stop(Cause::Cooldown))];
     story.tell(22, MaySleepEnded(Call(3), Answer::Yes), &stop);
 }
 
 #[test]
 fn rule_5_a_client_that_comes_while_idleness_is_asked_gets_in_at_once() {
-    let mut story = Story::awake(Policy {
-        asks_idleness: true,
-        ..policy()
-    });
+    let mut story = Story::awake(Policy { asks_idleness: true, ..policy() });
     story.tell(10, vacant(10), &[]);
     story.tell(14, Tick, &[LockDoor]);
-    story.tell(
-        14,
-        DoorLocked,
-        &[Ask(Call(2), MaySleep(Duration::from_secs(4)))],
-    );
+    story.tell(14, DoorLocked, &[Ask(Call(2), MaySleep(Duration::from_secs(4)))]);
     let effects = [Cancel(Call(2)), OpenDoor(Period(1)), Admit(B, Period(1))];
     story.tell(15, Arrived(B), &effects);
     story.tell(15, MaySleepEnded(Call(2), Answer::Yes), &[]);
@@ -339,22 +250,11 @@ fn rule_5_a_client_that_comes_while_idleness_is_asked_gets_in_at_once() {
 
 #[test]
 fn rule_5_idleness_that_never_answers_counts_as_sleep() {
-    let mut story = Story::awake(Policy {
-        asks_idleness: true,
-        ..policy()
-    });
+    let mut story = Story::awake(Policy { asks_idleness: true, ..policy() });
     story.tell(10, vacant(10), &[]);
     story.tell(14, Tick, &[LockDoor]);
-    story.tell(
-        14,
-        DoorLocked,
-        &[Ask(Call(2), MaySleep(Duration::from_secs(4)))],
-    );
-    story.tell(
-        16,
-        Tick,
-        &[Cancel(Call(2)), Ask(Call(3), Stop(Cause::Cooldown))],
-    );
+    story.tell(14, DoorLocked, &[Ask(Call(2), MaySleep(Duration::from_secs(4)))]);
+    story.tell(16, Tick, &[Cancel(Call(2)), Ask(Call(3), Stop(Cause::Cooldown))]);
 }
 
 #[test]
@@ -375,11 +275,7 @@ fn rule_7_a_refused_client_is_held_and_the_target_started_again() {
     let effects = [ShutDoor, Ask(Call(2), Start(Cause::Client(B)))];
     story.tell(5, refused(B, 0), &effects);
     story.is(Phase::Starting);
-    story.tell(
-        5,
-        StartEnded(Call(2), Outcome::Done),
-        &[Ask(Call(3), AskReady(1))],
-    );
+    story.tell(5, StartEnded(Call(2), Outcome::Done), &[Ask(Call(3), AskReady(1))]);
     let effects = [OpenDoor(Period(2)), Admit(B, Period(2))];
     story.tell(6, ReadyEnded(Call(3), Ready::Yes), &effects);
 }
@@ -387,16 +283,8 @@ fn rule_7_a_refused_client_is_held_and_the_target_started_again() {
 #[test]
 fn rule_7_a_refusal_from_an_earlier_period_is_no_news() {
     let mut story = Story::awake(policy());
-    story.tell(
-        5,
-        refused(B, 0),
-        &[ShutDoor, Ask(Call(2), Start(Cause::Client(B)))],
-    );
-    story.tell(
-        5,
-        StartEnded(Call(2), Outcome::Done),
-        &[Ask(Call(3), AskReady(1))],
-    );
+    story.tell(5, refused(B, 0), &[ShutDoor, Ask(Call(2), Start(Cause::Client(B)))]);
+    story.tell(5, StartEnded(Call(2), Outcome::Done), &[Ask(Call(3), AskReady(1))]);
     let effects = [OpenDoor(Period(2)), Admit(B, Period(2))];
     story.tell(6, ReadyEnded(Call(3), Ready::Yes), &effects);
     story.tell(7, refused(C, 0), &[Admit(C, Period(2))]);
@@ -408,20 +296,9 @@ fn rule_7_a_target_that_is_ready_and_refuses_does_not_make_a_hot_loop() {
     let mut story = Story::awake(policy());
     let effects = [ShutDoor, Ask(Call(2), Probe)];
     story.tell(5, refused(A, 3), &effects);
-    story.tell(
-        5,
-        ProbeEnded {
-            call: Call(2),
-            listening: false,
-        },
-        &[],
-    );
+    story.tell(5, ProbeEnded { call: Call(2), listening: false }, &[]);
     story.tell(6, Tick, &[Ask(Call(3), Start(Cause::Client(A)))]);
-    story.tell(
-        6,
-        StartEnded(Call(3), Outcome::Done),
-        &[Ask(Call(4), AskReady(1))],
-    );
+    story.tell(6, StartEnded(Call(3), Outcome::Done), &[Ask(Call(4), AskReady(1))]);
 }
 
 #[test]
@@ -429,14 +306,7 @@ fn rule_7_a_target_that_was_only_slow_is_found_again() {
     let mut story = Story::awake(policy());
     story.tell(5, refused(A, 3), &[ShutDoor, Ask(Call(2), Probe)]);
     story.tell(5, Left(A), &[]);
-    story.tell(
-        5,
-        ProbeEnded {
-            call: Call(2),
-            listening: true,
-        },
-        &[OpenDoor(Period(2))],
-    );
+    story.tell(5, ProbeEnded { call: Call(2), listening: true }, &[OpenDoor(Period(2))]);
     story.tell(9, Tick, &[LockDoor]);
 }
 
@@ -446,14 +316,7 @@ fn rule_8_a_failed_start_closes_the_held_and_backs_off() {
     story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
     story.tell(1, StartEnded(Call(0), failed()), &effects);
-    story.tell(
-        1,
-        ProbeEnded {
-            call: Call(1),
-            listening: false,
-        },
-        &[],
-    );
+    story.tell(1, ProbeEnded { call: Call(1), listening: false }, &[]);
     story.tell(1, Arrived(B), &[]);
     story.is(Phase::Asleep);
     story.tell(2, Tick, &[Ask(Call(2), Start(Cause::Client(B)))]);
@@ -470,33 +333,14 @@ fn rule_8_a_success_resets_the_back_off() {
     story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
     story.tell(1, StartEnded(Call(0), failed()), &effects);
-    story.tell(
-        1,
-        ProbeEnded {
-            call: Call(1),
-            listening: false,
-        },
-        &[],
-    );
+    story.tell(1, ProbeEnded { call: Call(1), listening: false }, &[]);
     story.tell(3, Arrived(B), &[Ask(Call(2), Start(Cause::Client(B)))]);
-    story.tell(
-        3,
-        StartEnded(Call(2), Outcome::Done),
-        &[Ask(Call(3), AskReady(1))],
-    );
+    story.tell(3, StartEnded(Call(2), Outcome::Done), &[Ask(Call(3), AskReady(1))]);
     let effects = [OpenDoor(Period(1)), Admit(B, Period(1))];
     story.tell(3, ReadyEnded(Call(3), Ready::Yes), &effects);
-    story.tell(
-        5,
-        refused(C, 0),
-        &[ShutDoor, Ask(Call(4), Start(Cause::Client(C)))],
-    );
+    story.tell(5, refused(C, 0), &[ShutDoor, Ask(Call(4), Start(Cause::Client(C)))]);
     let next = Some(Duration::from_secs(1));
-    story.news(
-        5,
-        StartEnded(Call(4), failed()),
-        News::StartFailed { closed: 1, next },
-    );
+    story.news(5, StartEnded(Call(4), failed()), News::StartFailed { closed: 1, next });
 }
 
 #[test]
@@ -525,11 +369,7 @@ fn rule_8_the_back_off_outlasts_a_quick_undoing() {
 #[test]
 fn rule_8_a_start_that_timed_out_is_not_undone_under_connected_clients() {
     let mut story = Story::awake(policy());
-    story.tell(
-        5,
-        refused(B, 0),
-        &[ShutDoor, Ask(Call(2), Start(Cause::Client(B)))],
-    );
+    story.tell(5, refused(B, 0), &[ShutDoor, Ask(Call(2), Start(Cause::Client(B)))]);
     let effects = [Cancel(Call(2)), Close(B, Reason::StartTimedOut), LockDoor];
     story.tell(11, Tick, &effects);
     story.tell(11, DoorOccupied, &[OpenDoor(Period(2))]);
@@ -544,14 +384,7 @@ fn rule_8_a_permanent_failure_stays_refused() {
     let permanent = Outcome::Failed(Retry::Never);
     let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
     story.tell(1, StartEnded(Call(0), permanent), &effects);
-    story.tell(
-        1,
-        ProbeEnded {
-            call: Call(1),
-            listening: false,
-        },
-        &[],
-    );
+    story.tell(1, ProbeEnded { call: Call(1), listening: false }, &[]);
     story.tell(9, Arrived(B), &[Close(B, Reason::Unusable)]);
     story.tell(500, Arrived(C), &[Close(C, Reason::Unusable)]);
     assert_eq!(story.lifecycle.deadline(), None);
@@ -561,11 +394,7 @@ fn rule_8_a_permanent_failure_stays_refused() {
 fn rule_8_readiness_that_will_never_come_ends_the_start() {
     let mut story = Story::asleep(policy());
     story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-    story.tell(
-        1,
-        StartEnded(Call(0), Outcome::Done),
-        &[Ask(Call(1), AskReady(1))],
-    );
+    story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
     let effects = [Close(A, Reason::StartFailed), Ask(Call(2), Probe)];
     story.tell(1, ReadyEnded(Call(1), Ready::Never), &effects);
 }
@@ -576,14 +405,7 @@ fn rule_8_a_server_that_a_failed_start_left_running_is_found_and_stopped() {
     story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
     story.tell(1, StartEnded(Call(0), failed()), &effects);
-    story.tell(
-        1,
-        ProbeEnded {
-            call: Call(1),
-            listening: true,
-        },
-        &[OpenDoor(Period(1))],
-    );
+    story.tell(1, ProbeEnded { call: Call(1), listening: true }, &[OpenDoor(Period(1))]);
     story.is(Phase::Awake);
     story.tell(5, Tick, &[LockDoor]);
     story.tell(5, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
@@ -599,14 +421,7 @@ fn rule_9_after_a_failed_stop_a_target_that_answers_is_awake_and_stopped_again()
     story.tell(15, StopEnded(Call(2), failed()), &[Ask(Call(3), Probe)]);
     story.is(Phase::Stopping);
     let effects = [OpenDoor(Period(2)), Admit(B, Period(2))];
-    story.tell(
-        15,
-        ProbeEnded {
-            call: Call(3),
-            listening: true,
-        },
-        &effects,
-    );
+    story.tell(15, ProbeEnded { call: Call(3), listening: true }, &effects);
     story.is(Phase::Awake);
 }
 
@@ -619,20 +434,10 @@ fn rule_9_a_failed_stop_is_tried_again_with_back_off() {
     let mut call = 2;
     for back_off in [1, 2, 2] {
         story.tell(now, DoorLocked, &[Ask(Call(call), Stop(Cause::Cooldown))]);
-        story.tell(
-            now,
-            StopEnded(Call(call), failed()),
-            &[Ask(Call(call + 1), Probe)],
-        );
-        let probed = ProbeEnded {
-            call: Call(call + 1),
-            listening: true,
-        };
+        story.tell(now, StopEnded(Call(call), failed()), &[Ask(Call(call + 1), Probe)]);
+        let probed = ProbeEnded { call: Call(call + 1), listening: true };
         let told = story.step(now, probed);
-        assert!(
-            told.contains(&Tell(News::StillUp(Duration::from_secs(back_off)))),
-            "{told:?}"
-        );
+        assert!(told.contains(&Tell(News::StillUp(Duration::from_secs(back_off)))), "{told:?}");
         now += back_off;
         call += 2;
         story.tell(now, Tick, &[LockDoor]);
@@ -647,14 +452,7 @@ fn rule_9_a_stop_that_takes_too_long_is_a_failed_one() {
     story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
     story.tell(17, Tick, &[Cancel(Call(2)), Ask(Call(3), Probe)]);
     story.tell(17, StopEnded(Call(2), Outcome::Done), &[]);
-    story.tell(
-        18,
-        ProbeEnded {
-            call: Call(3),
-            listening: false,
-        },
-        &[],
-    );
+    story.tell(18, ProbeEnded { call: Call(3), listening: false }, &[]);
     story.is(Phase::Asleep);
 }
 
@@ -671,21 +469,14 @@ fn rule_10_a_target_that_is_up_at_boot_cools_down() {
 fn rule_10_a_client_that_comes_before_the_boot_is_over_is_held() {
     let mut story = Story::new(policy());
     story.tell(0, Arrived(A), &[]);
-    story.tell(
-        1,
-        Booted { listening: false },
-        &[Ask(Call(0), Start(Cause::Client(A)))],
-    );
+    story.tell(1, Booted { listening: false }, &[Ask(Call(0), Start(Cause::Client(A)))]);
 
     let mut story = Story::new(policy());
     story.tell(0, Arrived(A), &[]);
     let effects = [OpenDoor(Period(1)), Admit(A, Period(1))];
     story.tell(1, Booted { listening: true }, &effects);
 
-    let mut story = Story::new(Policy {
-        gated: true,
-        ..policy()
-    });
+    let mut story = Story::new(Policy { gated: true, ..policy() });
     story.tell(0, Arrived(A), &[]);
     story.tell(1, Booted { listening: false }, &[Judge(A)]);
     // Its time has run since it came.
@@ -705,11 +496,7 @@ fn rule_11_a_held_client_that_hangs_up_is_forgotten_and_the_start_goes_on() {
     let mut story = Story::asleep(policy());
     story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.tell(0, Left(A), &[]);
-    story.tell(
-        1,
-        StartEnded(Call(0), Outcome::Done),
-        &[Ask(Call(1), AskReady(1))],
-    );
+    story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
     story.tell(1, ReadyEnded(Call(1), Ready::Yes), &[OpenDoor(Period(1))]);
     story.tell(5, Tick, &[LockDoor]);
     story.tell(5, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
@@ -717,10 +504,7 @@ fn rule_11_a_held_client_that_hangs_up_is_forgotten_and_the_start_goes_on() {
 
 #[test]
 fn rule_12_a_client_is_held_no_longer_than_hold_timeout() {
-    let mut story = Story::asleep(Policy {
-        start_timeout: Duration::from_secs(60),
-        ..policy()
-    });
+    let mut story = Story::asleep(Policy { start_timeout: Duration::from_secs(60), ..policy() });
     story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.tell(2, Arrived(B), &[]);
     story.tell(7, Tick, &[]);
@@ -733,11 +517,7 @@ fn rule_12_a_client_is_held_no_longer_than_hold_timeout() {
 fn rule_12_time_that_a_client_was_held_before_counts() {
     let mut story = Story::awake(policy());
     story.tell(5, refused(A, 5), &[ShutDoor, Ask(Call(2), Probe)]);
-    story.tell(
-        6,
-        Tick,
-        &[Cancel(Call(2)), Ask(Call(3), Start(Cause::Client(A)))],
-    );
+    story.tell(6, Tick, &[Cancel(Call(2)), Ask(Call(3), Start(Cause::Client(A)))]);
     story.tell(8, Tick, &[Close(A, Reason::WaitedTooLong)]);
 }
 
@@ -753,10 +533,7 @@ fn rule_12_one_more_than_max_held_is_closed_at_once() {
 
 #[test]
 fn rule_12_clients_at_the_gate_count_as_held() {
-    let mut story = Story::asleep(Policy {
-        gated: true,
-        ..policy()
-    });
+    let mut story = Story::asleep(Policy { gated: true, ..policy() });
     story.tell(0, Arrived(A), &[Judge(A)]);
     story.tell(0, Arrived(B), &[Judge(B)]);
     story.tell(0, Arrived(C), &[Close(C, Reason::Full)]);
@@ -774,10 +551,7 @@ fn rule_14_at_the_exit_the_held_are_closed_calls_taken_back_and_the_target_left_
 
 #[test]
 fn rule_14_stop_on_exit_stops_the_target_after_the_drain() {
-    let mut story = Story::awake(Policy {
-        stop_on_exit: true,
-        ..policy()
-    });
+    let mut story = Story::awake(Policy { stop_on_exit: true, ..policy() });
     story.tell(1, Exit, &[ShutDoor]);
     story.tell(3, vacant(3), &[]);
     story.tell(3, Drained, &[Ask(Call(2), Stop(Cause::Exit))]);
@@ -786,10 +560,7 @@ fn rule_14_stop_on_exit_stops_the_target_after_the_drain() {
 
 #[test]
 fn rule_14_a_stop_at_the_exit_that_takes_too_long_is_given_up() {
-    let mut story = Story::awake(Policy {
-        stop_on_exit: true,
-        ..policy()
-    });
+    let mut story = Story::awake(Policy { stop_on_exit: true, ..policy() });
     story.tell(1, Exit, &[ShutDoor]);
     story.tell(3, Drained, &[Ask(Call(2), Stop(Cause::Exit))]);
     story.tell(6, Tick, &[Cancel(Call(2)), Finish]);
@@ -797,10 +568,7 @@ fn rule_14_a_stop_at_the_exit_that_takes_too_long_is_given_up() {
 
 #[test]
 fn rule_14_stop_on_exit_leaves_a_target_alone_that_is_asleep() {
-    let mut story = Story::asleep(Policy {
-        stop_on_exit: true,
-        ..policy()
-    });
+    let mut story = Story::asleep(Policy { stop_on_exit: true, ..policy() });
     story.tell(1, Exit, &[ShutDoor]);
     story.tell(1, Drained, &[Finish]);
 }

@@ -109,10 +109,7 @@ impl World {
     }
 
     fn inside(&self) -> usize {
-        self.clients
-            .iter()
-            .filter(|place| matches!(place, Place::Inside(..)))
-            .count()
+        self.clients.iter().filter(|place| matches!(place, Place::Inside(..))).count()
     }
 
     /// Where a waiting client goes on the word of the lifecycle; nowhere if it goes just now.
@@ -124,11 +121,7 @@ impl World {
         match place {
             Some(place) => *place = to,
             None => {
-                assert_eq!(
-                    self.going,
-                    Some(client),
-                    "told something, and does not wait"
-                );
+                assert_eq!(self.going, Some(client), "told something, and does not wait");
                 if let Place::Inside(..) = to {
                     self.vacated |= self.inside() == 0;
                 }
@@ -193,11 +186,7 @@ impl World {
             },
             Move::PassGate(index, stays) => {
                 if let Place::AtGate(client) = self.clients[index] {
-                    self.clients[index] = if stays {
-                        Place::Waiting(client)
-                    } else {
-                        Place::Out
-                    };
+                    self.clients[index] = if stays { Place::Waiting(client) } else { Place::Out };
                     self.going = (!stays).then_some(client);
                     self.feed(policy, Event::Passed { client, stays });
                 }
@@ -206,14 +195,7 @@ impl World {
                 if let Place::Inside(client, period, waited) = self.clients[index] {
                     self.clients[index] = Place::Waiting(client);
                     self.vacated |= self.inside() == 0;
-                    self.feed(
-                        policy,
-                        Event::Refused {
-                            client,
-                            period,
-                            waited,
-                        },
-                    );
+                    self.feed(policy, Event::Refused { client, period, waited });
                 }
             }
             Move::TellVacant => {
@@ -303,17 +285,11 @@ impl World {
         match effect {
             Effect::Ask(call, question) => {
                 self.check_question(question);
-                assert!(
-                    self.questions.insert(call, question).is_none(),
-                    "{call:?} asked twice"
-                );
+                assert!(self.questions.insert(call, question).is_none(), "{call:?} asked twice");
             }
             Effect::Cancel(call) => {
                 let late = self.answering.take_if(|(answered, _)| *answered == call);
-                let question = self
-                    .questions
-                    .remove(&call)
-                    .or(late.map(|(_, question)| question));
+                let question = self.questions.remove(&call).or(late.map(|(_, question)| question));
                 match question.unwrap_or_else(|| panic!("{call:?} is not open")) {
                     // Half done: the worst case.
                     Question::Start(_) => self.up = true,
@@ -323,18 +299,12 @@ impl World {
             }
             Effect::Judge(client) => {
                 assert!(policy.gated);
-                assert!(
-                    self.clients.contains(&Place::Waiting(client)),
-                    "judged twice"
-                );
+                assert!(self.clients.contains(&Place::Waiting(client)), "judged twice");
                 self.send(client, Place::AtGate(client));
             }
             Effect::Admit(client, period) => {
                 assert_eq!(self.door, Some(period), "let in, and the door is shut");
-                self.send(
-                    client,
-                    Place::Inside(client, period, Duration::from_secs(1)),
-                );
+                self.send(client, Place::Inside(client, period, Duration::from_secs(1)));
             }
             Effect::Close(client, reason) => {
                 self.send(client, Place::Out);
@@ -342,10 +312,7 @@ impl World {
                     self.lifecycle.state,
                     State::Leaving { .. } | State::LastStop { .. } | State::Finished
                 );
-                assert!(
-                    reason != Reason::Exit || left,
-                    "closed for an exit that is none"
-                );
+                assert!(reason != Reason::Exit || left, "closed for an exit that is none");
             }
             Effect::OpenDoor(period) => self.door = Some(period),
             Effect::ShutDoor => self.door = None,
@@ -374,18 +341,12 @@ impl World {
         match question {
             Question::Start(cause) => {
                 assert!(matches!(cause, Cause::Client(_)));
-                assert!(
-                    !self.questions.values().any(busy),
-                    "two at a time: {self:?}"
-                );
+                assert!(!self.questions.values().any(busy), "two at a time: {self:?}");
                 let until = self.lifecycle.start_backoff.until;
                 assert!(until <= self.now, "a start in the back-off");
             }
             Question::Stop(_) => {
-                assert!(
-                    !self.questions.values().any(busy),
-                    "two at a time: {self:?}"
-                );
+                assert!(!self.questions.values().any(busy), "two at a time: {self:?}");
                 assert_eq!(self.inside(), 0, "stopped under a connected client");
                 assert_eq!(self.door, None, "stopped with an open door");
             }
@@ -398,35 +359,20 @@ impl World {
         if self.questions.values().any(stopping) {
             assert_eq!(self.inside(), 0, "a client came in during a stop");
         }
-        let awake = matches!(
-            self.lifecycle.state,
-            State::Awake(Rest::Occupied | Rest::CoolingDown { .. })
-        );
+        let awake =
+            matches!(self.lifecycle.state, State::Awake(Rest::Occupied | Rest::CoolingDown { .. }));
         assert_eq!(self.door.is_some(), awake, "door and state disagree");
-        assert!(
-            self.lifecycle.waiting() <= policy.max_held,
-            "too many are held"
-        );
+        assert!(self.lifecycle.waiting() <= policy.max_held, "too many are held");
         let waiting = self.clients.iter().filter(|place| match place {
             Place::Waiting(_) | Place::AtGate(_) => true,
             Place::Out | Place::Inside(..) => false,
         });
-        assert_eq!(
-            waiting.count(),
-            self.lifecycle.waiting(),
-            "a client was lost"
-        );
+        assert_eq!(waiting.count(), self.lifecycle.waiting(), "a client was lost");
         if let Some(deadline) = self.lifecycle.deadline() {
-            assert!(
-                deadline > self.now,
-                "a deadline that has passed: a hot loop"
-            );
+            assert!(deadline > self.now, "a deadline that has passed: a hot loop");
         }
         for waiter in self.lifecycle.waiting.clients.values() {
-            assert!(
-                waiter.deadline <= self.now.after(policy.hold_timeout),
-                "held for too long"
-            );
+            assert!(waiter.deadline <= self.now.after(policy.hold_timeout), "held for too long");
         }
         let open: usize = self.questions.len();
         assert!(open <= 1, "{open} questions at a time");
@@ -448,24 +394,12 @@ impl World {
             Event::ReadyEnded(stale, Ready::Never),
             Event::StopEnded(stale, Outcome::Done),
             Event::StopEnded(stale, Outcome::Failed(Retry::BackOff)),
-            Event::ProbeEnded {
-                call: stale,
-                listening: true,
-            },
-            Event::ProbeEnded {
-                call: stale,
-                listening: false,
-            },
+            Event::ProbeEnded { call: stale, listening: true },
+            Event::ProbeEnded { call: stale, listening: false },
             Event::MaySleepEnded(stale, MaySleep::Yes),
             Event::Left(ClientId(u64::MAX)),
-            Event::Passed {
-                client: ClientId(u64::MAX),
-                stays: true,
-            },
-            Event::Passed {
-                client: ClientId(u64::MAX),
-                stays: false,
-            },
+            Event::Passed { client: ClientId(u64::MAX), stays: true },
+            Event::Passed { client: ClientId(u64::MAX), stays: false },
         ] {
             let (lifecycle, acts) = self.lifecycle.clone().step(policy, self.now, event);
             assert_eq!(lifecycle, expected, "{event:?} changed something");
@@ -514,16 +448,9 @@ impl World {
             let ago = now.since(at).as_secs().min(LONG_AGO);
             Moment(Duration::from_secs(NOW - ago) + at.since(now))
         };
-        let calls: BTreeMap<Call, Call> = self
-            .questions
-            .keys()
-            .zip(0..)
-            .map(|(call, n)| (*call, Call(n)))
-            .collect();
-        let asked = |asked: Asked| Asked {
-            call: calls[&asked.call],
-            until: moment(asked.until),
-        };
+        let calls: BTreeMap<Call, Call> =
+            self.questions.keys().zip(0..).map(|(call, n)| (*call, Call(n))).collect();
+        let asked = |asked: Asked| Asked { call: calls[&asked.call], until: moment(asked.until) };
         let mut ids: Vec<ClientId> = self
             .clients
             .iter()
@@ -540,11 +467,7 @@ impl World {
         };
         let current = self.lifecycle.period;
         let period = |period: Period| {
-            if period == current {
-                PERIOD
-            } else {
-                Period(PERIOD.0 - 1)
-            }
+            if period == current { PERIOD } else { Period(PERIOD.0 - 1) }
         };
         let cause = |cause: Cause| match cause {
             Cause::Client(_) => Cause::Client(ClientId(0)),
@@ -591,57 +514,34 @@ impl World {
             let over = backoff.until <= now;
             *backoff = Backoff {
                 failures: backoff.failures.min(2),
-                until: if over {
-                    Moment::ZERO
-                } else {
-                    moment(backoff.until)
-                },
+                until: if over { Moment::ZERO } else { moment(backoff.until) },
                 seed: 0,
             };
         }
         let now = self.now;
         lifecycle.state = match lifecycle.state {
-            State::Asleep { probe, refuses } => State::Asleep {
-                probe: probe.map(asked),
-                refuses,
-            },
-            State::Starting { start, .. } => State::Starting {
-                start: asked(start),
-                since: now,
-            },
-            State::Readying {
-                until, question, ..
-            } => State::Readying {
+            State::Asleep { probe, refuses } => State::Asleep { probe: probe.map(asked), refuses },
+            State::Starting { start, .. } => State::Starting { start: asked(start), since: now },
+            State::Readying { until, question, .. } => State::Readying {
                 since: now,
                 until: moment(until),
                 attempt: 1,
                 question: match question {
-                    ReadyQuestion::Asked { call, .. } => ReadyQuestion::Asked {
-                        call: calls[&call],
-                        at: now,
-                    },
+                    ReadyQuestion::Asked { call, .. } => {
+                        ReadyQuestion::Asked { call: calls[&call], at: now }
+                    }
                     ReadyQuestion::Pause(again) => ReadyQuestion::Pause(moment(again)),
                 },
             },
-            State::Awake(Rest::CoolingDown { until, .. }) => State::Awake(Rest::CoolingDown {
-                since: now,
-                until: moment(until),
-            }),
-            State::Awake(Rest::Judging { question, .. }) => State::Awake(Rest::Judging {
-                since: now,
-                question: asked(question),
-            }),
-            State::Stopping { stop, .. } => State::Stopping {
-                stop: asked(stop),
-                since: now,
-            },
-            State::LastStop { stop, .. } => State::LastStop {
-                stop: asked(stop),
-                since: now,
-            },
-            State::Checking { probe } => State::Checking {
-                probe: asked(probe),
-            },
+            State::Awake(Rest::CoolingDown { until, .. }) => {
+                State::Awake(Rest::CoolingDown { since: now, until: moment(until) })
+            }
+            State::Awake(Rest::Judging { question, .. }) => {
+                State::Awake(Rest::Judging { since: now, question: asked(question) })
+            }
+            State::Stopping { stop, .. } => State::Stopping { stop: asked(stop), since: now },
+            State::LastStop { stop, .. } => State::LastStop { stop: asked(stop), since: now },
+            State::Checking { probe } => State::Checking { probe: asked(probe) },
             state @ (State::Booting
             | State::Undoing
             | State::Awake(Rest::Occupied | Rest::Locking { .. })
@@ -683,10 +583,7 @@ fn walk(policy: &Policy) -> usize {
         }
         let start = world.clone();
         let rest = std::panic::AssertUnwindSafe(|| start.check_it_comes_to_rest(policy));
-        assert!(
-            std::panic::catch_unwind(rest).is_ok(),
-            "on the way to rest from {world:?}"
-        );
+        assert!(std::panic::catch_unwind(rest).is_ok(), "on the way to rest from {world:?}");
     }
     seen.len()
 }
@@ -699,29 +596,18 @@ fn nothing_forbidden_happens_without_a_gate() {
 
 #[test]
 fn nothing_forbidden_happens_with_a_gate() {
-    let worlds = walk(&Policy {
-        gated: true,
-        ..policy()
-    });
+    let worlds = walk(&Policy { gated: true, ..policy() });
     assert!(worlds > 5_000, "only {worlds} worlds");
 }
 
 #[test]
 fn nothing_forbidden_happens_where_idleness_is_asked_and_the_exit_stops() {
-    let worlds = walk(&Policy {
-        asks_idleness: true,
-        stop_on_exit: true,
-        ..policy()
-    });
+    let worlds = walk(&Policy { asks_idleness: true, stop_on_exit: true, ..policy() });
     assert!(worlds > 5_000, "only {worlds} worlds");
 }
 
 #[test]
 fn nothing_forbidden_happens_with_room_for_one_and_no_cool_down() {
-    let worlds = walk(&Policy {
-        max_held: 1,
-        cooldown: Duration::ZERO,
-        ..policy()
-    });
+    let worlds = walk(&Policy { max_held: 1, cooldown: Duration::ZERO, ..policy() });
     assert!(worlds > 2_000, "only {worlds} worlds");
 }

@@ -50,10 +50,7 @@ impl Buffers {
     /// A buffer that was filled elsewhere.
     pub(super) fn adopt(&self, bytes: Vec<u8>) -> Buffer {
         let counted = Counted::new(&self.lent, bytes.capacity());
-        Buffer {
-            bytes,
-            _counted: counted,
-        }
+        Buffer { bytes, _counted: counted }
     }
 
     /// Takes a buffer back.

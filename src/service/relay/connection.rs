@@ -33,10 +33,7 @@ struct Sockets {
 impl Relay {
     pub(super) fn new(client: TcpStream, target: TcpStream, early: Vec<u8>, paths: Paths) -> Relay {
         Relay {
-            sockets: Some(Sockets {
-                client: Socket::new(client),
-                target: Socket::new(target),
-            }),
+            sockets: Some(Sockets { client: Socket::new(client), target: Socket::new(target) }),
             to_target: Direction::new(early, &paths),
             to_client: Direction::new(Vec::new(), &paths),
             paths,

@@ -30,10 +30,7 @@ pub(super) fn receive(
 ) -> Result<Received<Kept>, Fault> {
     with_scratch(|scratch| {
         let room = paths.room_to_keep();
-        let read = match from
-            .poll_read(context, &mut scratch[..room])
-            .map_err(Fault::Reading)?
-        {
+        let read = match from.poll_read(context, &mut scratch[..room]).map_err(Fault::Reading)? {
             Poll::Pending => return Ok(Received::Nothing),
             Poll::Ready(0) => return Ok(Received::End),
             Poll::Ready(read) => read,
@@ -47,11 +44,7 @@ pub(super) fn receive(
         }
         let rest = &scratch[written..read];
         let rest = (!rest.is_empty()).then(|| Kept::new(paths.lend_buffer(rest)));
-        Ok(Received::Bytes {
-            read,
-            written,
-            rest,
-        })
+        Ok(Received::Bytes { read, written, rest })
     })
 }
 

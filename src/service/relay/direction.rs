@@ -74,11 +74,7 @@ pub(super) enum Received<Rest> {
     /// Nothing more will come.
     End,
     /// `read` bytes came, `written` of them were written, the others are the rest.
-    Bytes {
-        read: usize,
-        written: usize,
-        rest: Option<Rest>,
-    },
+    Bytes { read: usize, written: usize, rest: Option<Rest> },
 }
 
 impl Direction {
@@ -88,11 +84,7 @@ impl Direction {
             true => Carried::Nothing,
             false => Carried::Kept(Kept::new(paths.adopt_buffer(early))),
         };
-        Direction {
-            reading: Reading::Copying,
-            carried,
-            delivered: 0,
-        }
+        Direction { reading: Reading::Copying, carried, delivered: 0 }
     }
 
     /// Goes as far as it can, or as far as is fair to others. True if it has ended just now: that
@@ -108,11 +100,7 @@ impl Direction {
             return Ok(false);
         }
         for _ in 0..READS_PER_TURN {
-            if self
-                .deliver(context, to, paths)
-                .map_err(Fault::Writing)?
-                .is_pending()
-            {
+            if self.deliver(context, to, paths).map_err(Fault::Writing)?.is_pending() {
                 return Ok(false);
             }
             if self.receive(context, from, to, paths)?.is_pending() {
@@ -192,11 +180,7 @@ impl Direction {
         match received {
             Received::Nothing => return Poll::Pending,
             Received::End => self.reading = Reading::Ended,
-            Received::Bytes {
-                read,
-                written,
-                rest,
-            } => {
+            Received::Bytes { read, written, rest } => {
                 self.delivered += written as u64;
                 if let Some(rest) = rest {
                     self.carried = carry(rest);

@@ -82,11 +82,7 @@ impl Pipes {
 
     fn make(&self) -> Option<Pipe> {
         let decline = |left: usize| left.checked_sub(1);
-        if self
-            .to_decline
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, decline)
-            .is_ok()
-        {
+        if self.to_decline.fetch_update(Ordering::Relaxed, Ordering::Relaxed, decline).is_ok() {
             return None;
         }
         let counted = Counted::new(&self.open, 1);
@@ -132,11 +128,6 @@ impl Pipe {
             return None;
         }
         let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
-        Some(Pipe {
-            reader,
-            writer,
-            capacity,
-            _counted: counted,
-        })
+        Some(Pipe { reader, writer, capacity, _counted: counted })
     }
 }

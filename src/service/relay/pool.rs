@@ -76,17 +76,10 @@ impl Paths {
         #[cfg(target_os = "linux")]
         {
             let (open, spare_pipes) = self.0.pipes.count();
-            Usage {
-                buffer_bytes,
-                pipes: open - spare_pipes,
-                spare_pipes,
-            }
+            Usage { buffer_bytes, pipes: open - spare_pipes, spare_pipes }
         }
         #[cfg(not(target_os = "linux"))]
-        Usage {
-            buffer_bytes,
-            ..Usage::default()
-        }
+        Usage { buffer_bytes, ..Usage::default() }
     }
 
     /// How many bytes may be read, given that all of them may have to be kept. At least one.
@@ -94,11 +87,7 @@ impl Paths {
         let used = self.0.buffers.lent();
         #[cfg(target_os = "linux")]
         let used = used + self.0.pipes.open() * PIPE;
-        if used + BUFFER <= self.0.limit {
-            BUFFER
-        } else {
-            buffers::LEAST
-        }
+        if used + BUFFER <= self.0.limit { BUFFER } else { buffers::LEAST }
     }
 
     /// A buffer with these bytes.
@@ -131,11 +120,7 @@ impl Paths {
 
     /// An empty pipe, unless there are none left.
     pub(super) fn lend_pipe(&self) -> Option<Pipe> {
-        if self.splices() {
-            self.0.pipes.take()
-        } else {
-            None
-        }
+        if self.splices() { self.0.pipes.take() } else { None }
     }
 
     /// Takes a pipe back, which must be empty.
@@ -154,10 +139,7 @@ pub(super) struct Counted {
 impl Counted {
     pub(super) fn new(count: &Arc<AtomicUsize>, amount: usize) -> Counted {
         count.fetch_add(amount, Ordering::Relaxed);
-        Counted {
-            count: count.clone(),
-            amount,
-        }
+        Counted { count: count.clone(), amount }
     }
 }
 

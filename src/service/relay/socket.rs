@@ -30,10 +30,7 @@ pub(super) struct Socket {
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Socket {
-        Socket {
-            stream,
-            hidden: false,
-        }
+        Socket { stream, hidden: false }
     }
 
     /// Reads into `buffer`; 0 bytes are the end.
@@ -75,10 +72,7 @@ impl Socket {
     ) -> Poll<io::Result<T>> {
         loop {
             ready!(self.stream.poll_read_ready(context))?;
-            match self
-                .stream
-                .try_io(Interest::READABLE, || read(&self.stream))
-            {
+            match self.stream.try_io(Interest::READABLE, || read(&self.stream)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
@@ -100,10 +94,7 @@ impl Socket {
         }
         loop {
             ready!(self.stream.poll_write_ready(context))?;
-            match self
-                .stream
-                .try_io(Interest::WRITABLE, || write(&self.stream))
-            {
+            match self.stream.try_io(Interest::WRITABLE, || write(&self.stream)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 result => return Poll::Ready(result),
             }
@@ -152,8 +143,7 @@ impl Socket {
     /// Makes tokio believe that the socket isn't writable until it hears otherwise.
     fn hide(&mut self) {
         self.hidden = true;
-        let _: io::Result<()> = self
-            .stream
-            .try_io(Interest::WRITABLE, || Err(io::ErrorKind::WouldBlock.into()));
+        let _: io::Result<()> =
+            self.stream.try_io(Interest::WRITABLE, || Err(io::ErrorKind::WouldBlock.into()));
     }
 }

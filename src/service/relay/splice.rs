@@ -49,25 +49,13 @@ pub(super) fn receive(
     };
     let mut piped = Piped { pipe, bytes: read };
     while !piped.is_empty() {
-        if piped
-            .poll_write(context, to)
-            .map_err(Fault::Writing)?
-            .is_pending()
-        {
+        if piped.poll_write(context, to).map_err(Fault::Writing)?.is_pending() {
             let written = read - piped.bytes;
-            return Ok(Some(Received::Bytes {
-                read,
-                written,
-                rest: Some(piped),
-            }));
+            return Ok(Some(Received::Bytes { read, written, rest: Some(piped) }));
         }
     }
     piped.give_back(paths);
-    Ok(Some(Received::Bytes {
-        read,
-        written: read,
-        rest: None,
-    }))
+    Ok(Some(Received::Bytes { read, written: read, rest: None }))
 }
 
 impl Piped {
@@ -83,14 +71,7 @@ impl Piped {
         to: &mut Socket,
     ) -> io::Result<Poll<usize>> {
         let written = to.poll_write_with(context, |stream| {
-            Ok(splice(
-                self.pipe.reader(),
-                None,
-                stream,
-                None,
-                self.bytes,
-                flags(),
-            )?)
+            Ok(splice(self.pipe.reader(), None, stream, None, self.bytes, flags())?)
         });
         match written {
             Poll::Pending => Ok(Poll::Pending),

@@ -36,20 +36,12 @@ impl Wire {
         let (client, client_inside) = pair().await;
         let (target_inside, target) = pair().await;
         let relay = tokio::spawn(relay(client_inside, target_inside, early.to_vec(), paths));
-        Wire {
-            client,
-            target,
-            relay,
-            paths: paths.clone(),
-        }
+        Wire { client, target, relay, paths: paths.clone() }
     }
 
     /// Waits for the end of the relay, with both sockets still open.
     pub async fn outcome(&mut self) -> Outcome {
-        timeout(PATIENCE, &mut self.relay)
-            .await
-            .expect("the relay has to end")
-            .expect("no panic")
+        timeout(PATIENCE, &mut self.relay).await.expect("the relay has to end").expect("no panic")
     }
 
     /// Splits off this side's end; the other one comes second.
@@ -76,10 +68,7 @@ pub async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
     let (connected, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
-    (
-        connected.expect("a connection"),
-        accepted.expect("a connection").0,
-    )
+    (connected.expect("a connection"), accepted.expect("a connection").0)
 }
 
 /// Bytes that look random and are the same in every run.
@@ -113,10 +102,7 @@ pub async fn send_in_pieces(
     let mut left = bytes;
     while !left.is_empty() {
         let (now, later) = left.split_at(piece().clamp(1, left.len()));
-        timeout(PATIENCE, to.write_all(now))
-            .await
-            .expect("it has to go on")
-            .expect("written");
+        timeout(PATIENCE, to.write_all(now)).await.expect("it has to go on").expect("written");
         left = later;
     }
     to.shutdown().await.expect("ended");
@@ -125,10 +111,7 @@ pub async fn send_in_pieces(
 /// Everything up to the end.
 pub async fn read_to_end(mut from: impl AsyncReadExt + Unpin) -> Vec<u8> {
     let mut bytes = Vec::new();
-    timeout(PATIENCE, from.read_to_end(&mut bytes))
-        .await
-        .expect("an end")
-        .expect("no error");
+    timeout(PATIENCE, from.read_to_end(&mut bytes)).await.expect("an end").expect("no error");
     bytes
 }
 
@@ -139,10 +122,7 @@ pub async fn pass(from: &mut TcpStream, to: &mut TcpStream, bytes: &[u8]) {
         let (sent, read) = tokio::join!(from.write_all(bytes), to.read_exact(&mut arrived));
         sent.and(read.map(drop))
     };
-    timeout(PATIENCE, both)
-        .await
-        .expect("bytes have to pass")
-        .expect("no error");
+    timeout(PATIENCE, both).await.expect("bytes have to pass").expect("no error");
     assert!(arrived == bytes, "other bytes arrived");
 }
 
@@ -158,9 +138,7 @@ pub async fn await_failure(stream: &mut TcpStream) -> io::ErrorKind {
             }
         }
     };
-    timeout(PATIENCE, failure)
-        .await
-        .expect("the connection has to fail")
+    timeout(PATIENCE, failure).await.expect("the connection has to fail")
 }
 
 /// Writes until nothing more is accepted for some time: all that is between both ends is full.
@@ -188,9 +166,7 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    timeout(PATIENCE, waiting)
-        .await
-        .unwrap_or_else(|_| panic!("it never came true: {what}"));
+    timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("it never came true: {what}"));
 }
 
 /// Bytes without end from one socket to another, as fast as they are read, by threads of its own.
@@ -225,14 +201,8 @@ impl Flood {
                 shared.arrived.fetch_add(read as u64, Ordering::Relaxed);
             }
         });
-        let flood = Flood {
-            state,
-            threads: vec![writer, reader],
-        };
-        until("megabytes arrive", || {
-            flood.state.arrived.load(Ordering::Relaxed) > 4 << 20
-        })
-        .await;
+        let flood = Flood { state, threads: vec![writer, reader] };
+        until("megabytes arrive", || flood.state.arrived.load(Ordering::Relaxed) > 4 << 20).await;
         flood
     }
 }
@@ -248,11 +218,7 @@ impl Drop for Flood {
 
 /// The same socket for a thread that knows nothing of tokio. It doesn't block.
 fn clone(stream: &TcpStream) -> std::net::TcpStream {
-    stream
-        .as_fd()
-        .try_clone_to_owned()
-        .expect("a descriptor")
-        .into()
+    stream.as_fd().try_clone_to_owned().expect("a descriptor").into()
 }
 
 /// How many bytes it was; 0 after a short rest if the socket wasn't ready, `None` if it failed.
