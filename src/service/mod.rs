@@ -1,3 +1,5 @@
 //! Services.
 
+pub mod dial;
 pub mod relay;
+pub mod socket;
