@@ -190,7 +190,10 @@ impl Flood {
         let shared = state.clone();
         let writer = thread::spawn(move || {
             let piece = vec![9; 256 << 10];
-            while !shared.stop.load(Ordering::Relaxed) && go_on(from.write(&piece)).is_some() {}
+            let mut works = true;
+            while works && !shared.stop.load(Ordering::Relaxed) {
+                works = go_on(from.write(&piece)).is_some();
+            }
         });
         let shared = state.clone();
         let reader = thread::spawn(move || {
