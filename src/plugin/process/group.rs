@@ -5,7 +5,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpgid,
+};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -71,6 +73,9 @@ impl Group {
         let everybody = async {
             let status = self.leader.wait().await?;
             while test_kill_process_group(self.id).is_ok() {
+                // Orphans of the group are ours to reap if Dormouse is the first process of a
+                // container; otherwise this does nothing.
+                let _ = waitpgid(self.id, WaitOptions::NOHANG);
                 sleep(LOOK).await;
             }
             Ok(status)

@@ -113,6 +113,9 @@ fn found(program: &str) -> Option<PathBuf> {
 }
 
 fn not_found(program: &str) -> String {
+    if program.is_empty() {
+        return "its name is empty".to_owned();
+    }
     let Some(path) = found(program) else {
         return missing(program);
     };
@@ -137,9 +140,6 @@ fn not_found(program: &str) -> String {
 }
 
 fn missing(program: &str) -> String {
-    if program.is_empty() {
-        return "its name is empty".to_owned();
-    }
     if !program.contains('/') {
         return "no folder in `PATH` has a program of this name. Write its whole path".to_owned();
     }
