@@ -1,8 +1,3 @@
 //! What the tests share.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that fails here should fail loudly"
-)]
 
 pub mod relay;
