@@ -1,1 +1,2 @@
 //! The plugin host.
+pub mod process;

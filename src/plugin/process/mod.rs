@@ -1,0 +1,289 @@
+//! Runs commands outside the sandbox: hooks, for the shell plugin and every other that may.
+//!
+//! A hook is somebody's script, and scripts misbehave: they hang, ignore signals, leave children
+//! behind, print without end, or start a server that keeps their output open for ever. What holds
+//! whatever a hook does:
+//!
+//! - It runs in a process group of its own, with Dormouse's environment and a few variables more.
+//!   A group rather than a session, so that it keeps the terminal's permissions and loses only the
+//!   terminal's signals: Ctrl-C reaches Dormouse alone, which then ends the hook in order.
+//! - It is over when its process has exited, whoever else still holds its output.
+//! - If its time is up, nobody waits for it any more, or Dormouse exits, the whole group gets
+//!   SIGTERM, and SIGKILL after a grace period (5 s) if anybody is left in it ([`group`]). Whoever
+//!   is left in the group after an exit of its own accord is left alone: a daemon, most likely.
+//! - Each line that it prints is logged as it is printed, with control characters escaped, long
+//!   lines cut and floods thinned out ([`lines`]). The last bytes are kept for whoever asked
+//!   ([`capture`]).
+//! - If a daemon holds its output after the exit, a small process takes over reading it, which
+//!   outlives Dormouse: else the daemon would die of SIGPIPE when Dormouse does ([`drain`]).
+//! - A command that can't be started says why, and what would help ([`spawn_error`]).
+//!
+//! A hook is watched by a task of its own, so that a caller who loses interest (and drops the
+//! future) costs nothing but that: the task ends the group and reaps the process all the same.
+
+mod capture;
+mod drain;
+mod group;
+mod lines;
+mod spawn_error;
+
+use std::fmt;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::ChildStdin;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::capture::{Capture, Captured};
+use self::group::Group;
+use self::lines::{Lines, Origin, Stream};
+pub use self::spawn_error::SpawnError;
+
+/// How long a process group may take to end after SIGTERM, before SIGKILL.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs commands, and owns them until they have ended.
+///
+/// Clones share what they own: [`Runner::shutdown`] on one of them is for all.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    /// Counts the tasks that watch a child or follow a daemon's output.
+    tasks: TaskTracker,
+    /// Cancelled when everything has to end.
+    closing: CancellationToken,
+    grace: Duration,
+}
+
+/// A command to run.
+#[derive(Clone)]
+pub struct Command {
+    /// The program: a path, or a name that is found in `PATH`.
+    pub program: String,
+    /// Its arguments, without the program's name.
+    pub arguments: Vec<String>,
+    /// Variables to set beside those that Dormouse has itself.
+    pub environment: Vec<(String, String)>,
+    /// What it reads from its standard input; `/dev/null` if absent.
+    pub stdin: Option<Vec<u8>>,
+    /// The time after which it is ended with its group.
+    pub timeout: Option<Duration>,
+    /// How many bytes of each output stream are kept, counted from the end.
+    pub output_limit: usize,
+    /// The word for it in the log: the field `hook`.
+    pub label: String,
+    /// The plugin that runs it, for the log.
+    pub plugin: String,
+    /// The service that it is run for, for the log.
+    pub service: String,
+}
+
+impl fmt::Debug for Command {
+    /// Without the values of variables and without the input, which may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Command")
+            .field("program", &self.program)
+            .field("arguments", &self.arguments)
+            .field("label", &self.label)
+            .field("plugin", &self.plugin)
+            .field("service", &self.service)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// How its process ended.
+    pub exit: Exit,
+    /// The last bytes of its standard output.
+    pub stdout: Vec<u8>,
+    /// The last bytes of its standard error.
+    pub stderr: Vec<u8>,
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Status(i32),
+    /// By this signal.
+    Signal(i32),
+    /// It was ended because its time was up.
+    TimedOut,
+}
+
+impl Default for Runner {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Runner {
+    /// A runner that gives a process group 5 seconds between SIGTERM and SIGKILL.
+    pub fn new() -> Self {
+        Self::with_grace(GRACE)
+    }
+
+    /// A runner that gives a process group `grace` between SIGTERM and SIGKILL.
+    pub fn with_grace(grace: Duration) -> Self {
+        Self {
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            grace,
+        }
+    }
+
+    /// Runs `command` and waits until its process has exited.
+    ///
+    /// Dropping the future ends the process group in the background.
+    ///
+    /// # Errors
+    ///
+    /// If the command can't be started, and after [`Runner::shutdown`]. A command that was started
+    /// and failed is no error here: see [`Output::exit`].
+    pub async fn run(&self, command: Command) -> Result<Output, SpawnError> {
+        // Counted before the look at `closing`: a shutdown that begins after that look waits for
+        // the child.
+        let counted = self.tasks.token();
+        if self.closing.is_cancelled() {
+            return Err(SpawnError::shutting_down(&command.program));
+        }
+        let hook = Hook::spawn(command)?;
+        let unwanted = self.closing.child_token();
+        let watching = self.tasks.spawn(hook.watch(self.clone(), unwanted.clone()));
+        drop(counted);
+
+        let _ends_it_when_dropped = unwanted.drop_guard();
+        match watching.await {
+            Ok(output) => output,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // The runtime ends, and this future with it.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Ends all children that still run, and waits until they have ended. Commands are refused from
+    /// here on. Daemons that hooks left behind live on.
+    pub async fn shutdown(&self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// A command that runs.
+struct Hook {
+    command: Command,
+    group: Group,
+    stdin: Option<ChildStdin>,
+    stdout: Capture,
+    stderr: Capture,
+}
+
+impl Hook {
+    fn spawn(command: Command) -> Result<Self, SpawnError> {
+        tracing::debug!(
+            service = command.service,
+            hook = command.label,
+            plugin = command.plugin,
+            "runs {:?} with the arguments {:?}",
+            command.program,
+            command.arguments
+        );
+        let (mut group, stdout, stderr) =
+            Self::start(&command).map_err(|error| SpawnError::explain(&command.program, error))?;
+        let stdin = group.take_stdin();
+        Ok(Self {
+            command,
+            group,
+            stdin,
+            stdout,
+            stderr,
+        })
+    }
+
+    fn start(command: &Command) -> std::io::Result<(Group, Capture, Capture)> {
+        let (stdout_reader, stdout_writer) = std::io::pipe()?;
+        let (stderr_reader, stderr_writer) = std::io::pipe()?;
+        let stdin = if command.stdin.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        };
+        let capture = |reader: std::io::PipeReader, stream| {
+            let origin = Origin {
+                service: command.service.clone(),
+                plugin: command.plugin.clone(),
+                hook: command.label.clone(),
+                stream,
+            };
+            Capture::new(reader.into(), command.output_limit, Lines::new(origin))
+        };
+        let stdout = capture(stdout_reader, Stream::Stdout)?;
+        let stderr = capture(stderr_reader, Stream::Stderr)?;
+        let group = Group::spawn(
+            tokio::process::Command::new(&command.program)
+                .args(&command.arguments)
+                .envs(
+                    command
+                        .environment
+                        .iter()
+                        .map(|(name, value)| (name, value)),
+                )
+                .stdin(stdin)
+                .stdout(stdout_writer)
+                .stderr(stderr_writer),
+        )?;
+        Ok((group, stdout, stderr))
+    }
+
+    /// Sees the hook to its end. `unwanted` is cancelled when nobody waits for it any more.
+    async fn watch(
+        mut self,
+        runner: Runner,
+        unwanted: CancellationToken,
+    ) -> Result<Output, SpawnError> {
+        let exited = CancellationToken::new();
+        let ending = async {
+            let exit = self
+                .group
+                .finish(self.command.timeout, &unwanted, runner.grace)
+                .await;
+            exited.cancel();
+            exit
+        };
+        let (exit, (), stdout, stderr) = tokio::join!(
+            ending,
+            feed(self.stdin, self.command.stdin, &exited),
+            self.stdout.read_until(&exited),
+            self.stderr.read_until(&exited),
+        );
+        let exit = exit.map_err(|error| SpawnError::lost(&self.command.program, error))?;
+        let keep = |captured: Captured| {
+            if let Some(leftover) = captured.leftover {
+                runner
+                    .tasks
+                    .spawn(drain::follow(leftover, runner.closing.clone()));
+            }
+            captured.tail
+        };
+        Ok(Output {
+            exit,
+            stdout: keep(stdout),
+            stderr: keep(stderr),
+        })
+    }
+}
+
+/// Writes `bytes` to a hook's standard input and closes it. A hook needn't read them: what is left
+/// when it has `exited` is dropped.
+async fn feed(stdin: Option<ChildStdin>, bytes: Option<Vec<u8>>, exited: &CancellationToken) {
+    if let (Some(mut stdin), Some(bytes)) = (stdin, bytes) {
+        // An error means that the hook has closed its end, which is its own affair.
+        let _ = exited.run_until_cancelled(stdin.write_all(&bytes)).await;
+    }
+}
