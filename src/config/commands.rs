@@ -26,12 +26,7 @@ impl Hooks {
     pub(super) fn read(mut table: Table<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Hooks {
         let mut hooks = Vec::new();
         // `hooks` or `settings`.
-        let parent = table
-            .section
-            .rsplit('.')
-            .next()
-            .unwrap_or_default()
-            .to_owned();
+        let parent = table.section.rsplit('.').next().unwrap_or_default().to_owned();
         for name in HOOKS {
             let Some(mut value) = table.take(name) else {
                 continue;
@@ -70,10 +65,7 @@ impl Hooks {
             let Some((program, arguments)) = command.split_first() else {
                 continue;
             };
-            let grant = ExecGrant {
-                program: program.clone(),
-                arguments: Some(arguments.to_vec()),
-            };
+            let grant = ExecGrant { program: program.clone(), arguments: Some(arguments.to_vec()) };
             if !grants.contains(&grant) {
                 grants.push(grant);
             }
@@ -90,10 +82,7 @@ fn command(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Optio
             let items = value.each();
             let Some((first, rest)) = items.split_first() else {
                 let key = value.key.clone();
-                faults.push(value.fault(Problem::EmptyList {
-                    key,
-                    example: COMMAND_EXAMPLE,
-                }));
+                faults.push(value.fault(Problem::EmptyList { key, example: COMMAND_EXAMPLE }));
                 return None;
             };
             let mut command = vec![program(first, folder, faults)];
@@ -115,18 +104,12 @@ pub(super) fn grant(
 ) -> Option<ExecGrant> {
     let mut command = command(value, folder, faults)?;
     let arguments = value.is_list().then(|| command.split_off(1));
-    Some(ExecGrant {
-        program: command.pop()?,
-        arguments,
-    })
+    Some(ExecGrant { program: command.pop()?, arguments })
 }
 
 fn program(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Option<String> {
     let text = value.text("a string", COMMAND_EXAMPLE, faults)?;
-    folder
-        .program(text)
-        .map_err(|mistake| faults.push(bad(value, text, mistake)))
-        .ok()
+    folder.program(text).map_err(|mistake| faults.push(bad(value, text, mistake))).ok()
 }
 
 fn argument(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<String> {

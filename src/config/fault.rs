@@ -266,18 +266,12 @@ pub enum Problem {
 impl Fault {
     /// A fault at a place.
     pub(super) fn at(place: Span, problem: Problem) -> Fault {
-        Fault {
-            place: Some(place),
-            problem,
-        }
+        Fault { place: Some(place), problem }
     }
 
     /// A fault of the file as a whole, or of a flag.
     pub(super) fn of(problem: Problem) -> Fault {
-        Fault {
-            place: None,
-            problem,
-        }
+        Fault { place: None, problem }
     }
 
     /// How bad it is.
@@ -296,10 +290,7 @@ impl Problem {
         match self {
             Problem::NotFound => "there is no such config file".into(),
             Problem::NoneFound { looked } => {
-                format!(
-                    "there is no config file: looked for {}",
-                    either(looked, "and")
-                )
+                format!("there is no config file: looked for {}", either(looked, "and"))
             }
             Problem::Folder => "this is a folder, not a config file".into(),
             Problem::Unreadable { reason, .. } => {
@@ -323,9 +314,7 @@ impl Problem {
             Problem::MissingKey { key, section, .. } => {
                 format!("`{}` has no `{key}`", shown(section))
             }
-            Problem::WrongType {
-                key, wanted, found, ..
-            } => {
+            Problem::WrongType { key, wanted, found, .. } => {
                 format!("`{}` must be {wanted}, not {found}", shown(key))
             }
             Problem::EmptyList { key, .. } => format!("`{}` is empty", shown(key)),
@@ -357,12 +346,7 @@ impl Problem {
                 format!("`{}` can't be the name of a {what}", shown(name))
             }
             Problem::BadProgram { key, text, mistake } => {
-                format!(
-                    "`{}` can't be `{}`: {}",
-                    shown(key),
-                    shown(text),
-                    mistake.what()
-                )
+                format!("`{}` can't be `{}`: {}", shown(key), shown(text), mistake.what())
             }
             Problem::BadVariable { text } => {
                 format!("`{}` can't be an environment variable", shown(text))
@@ -373,9 +357,7 @@ impl Problem {
             Problem::NoLifecycle { service } => {
                 format!("nobody starts and stops the target of `{}`", shown(service))
             }
-            Problem::TwoDeciders {
-                service, hook, key, ..
-            } => {
+            Problem::TwoDeciders { service, hook, key, .. } => {
                 format!("`{}` has both `{hook}` and `{key}`", shown(service))
             }
             Problem::UnknownPlugin { name, .. } => {
@@ -387,10 +369,7 @@ impl Problem {
             Problem::NoHook { key, plugin, hooks } => {
                 let needed: Vec<_> = hooks.iter().map(|hook| format!("`{hook}`")).collect();
                 let needed = needed.join(" and ");
-                format!(
-                    "plugin `{}` can't be the `{key}`: it has no {needed} hook",
-                    shown(plugin)
-                )
+                format!("plugin `{}` can't be the `{key}`: it has no {needed} hook", shown(plugin))
             }
             Problem::UnusedPlugin { name } => {
                 format!("no service uses the plugin `{}`", shown(name))
@@ -402,12 +381,10 @@ impl Problem {
     pub fn label(&self) -> Option<String> {
         match self {
             Problem::NotUtf8 => Some("this is not UTF-8".into()),
-            Problem::UnknownKey {
-                meant: Some(meant), ..
+            Problem::UnknownKey { meant: Some(meant), .. }
+            | Problem::UnknownPlugin { meant: Some(meant), .. } => {
+                Some(format!("did you mean `{meant}`?"))
             }
-            | Problem::UnknownPlugin {
-                meant: Some(meant), ..
-            } => Some(format!("did you mean `{meant}`?")),
             Problem::UnknownKey { .. } => Some("not a key of this table".into()),
             Problem::UnknownPlugin { .. } => Some("no plugin has this name".into()),
             Problem::MissingKey { key, .. } => Some(format!("`{key}` is missing")),
@@ -445,10 +422,9 @@ impl Problem {
     /// Another place that belongs to it, and what is there.
     pub fn related(&self) -> Option<(Span, String)> {
         match self {
-            Problem::SameListen { first, place, .. } => Some((
-                place.clone(),
-                format!("`{}` listens on it already", shown(first)),
-            )),
+            Problem::SameListen { first, place, .. } => {
+                Some((place.clone(), format!("`{}` listens on it already", shown(first))))
+            }
             _ => None,
         }
     }
@@ -599,12 +575,7 @@ pub(super) fn closest<'a>(text: &str, words: impl IntoIterator<Item = &'a str>) 
     let text = text.to_lowercase().replace('-', "_");
     words
         .into_iter()
-        .map(|word| {
-            (
-                strsim::jaro_winkler(&text, &word.to_lowercase().replace('-', "_")),
-                word,
-            )
-        })
+        .map(|word| (strsim::jaro_winkler(&text, &word.to_lowercase().replace('-', "_")), word))
         .filter(|(likeness, _)| *likeness > 0.82)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, word)| word)

@@ -55,10 +55,7 @@ fn understand(flags: &Flags, faults: &mut Vec<Fault>) -> Option<Config> {
     let cooldown = cooldown("--cooldown-period", &flags.cooldown_period, faults);
     let hooks = hooks(flags, faults);
     let listen = SocketAddr::new(proxy_ip?, proxy_port?);
-    let target = Target {
-        host: target_ip?,
-        port: target_port?,
-    };
+    let target = Target { host: target_ip?, port: target_port? };
     if values::reaches(&target, &listen) {
         let (listen, target) = (listen.to_string(), target.to_string());
         faults.push(Fault::of(Problem::Loop { listen, target }));
@@ -79,16 +76,8 @@ fn checked<T>(
     check: impl Fn(&str) -> Result<T, AddressMistake>,
     faults: &mut Vec<Fault>,
 ) -> Option<T> {
-    let bad = |mistake| {
-        Fault::of(Problem::BadAddress {
-            key,
-            text: text.to_owned(),
-            mistake,
-        })
-    };
-    check(text)
-        .map_err(|mistake| faults.push(bad(mistake)))
-        .ok()
+    let bad = |mistake| Fault::of(Problem::BadAddress { key, text: text.to_owned(), mistake });
+    check(text).map_err(|mistake| faults.push(bad(mistake))).ok()
 }
 
 /// A whole number of minutes, or a duration.
@@ -103,14 +92,8 @@ fn cooldown(flag: &'static str, text: &str, faults: &mut Vec<Fault>) -> Option<D
     };
     let problem = match duration {
         Ok(duration) if duration <= YEAR => return Some(duration),
-        Ok(_) => Problem::OutOfRange {
-            key: flag.to_owned(),
-            bounds: "at most 365d",
-        },
-        Err(_) => Problem::BadMinutes {
-            flag,
-            text: text.to_owned(),
-        },
+        Ok(_) => Problem::OutOfRange { key: flag.to_owned(), bounds: "at most 365d" },
+        Err(_) => Problem::BadMinutes { flag, text: text.to_owned() },
     };
     faults.push(Fault::of(problem));
     None
@@ -126,10 +109,7 @@ fn hooks(flags: &Flags, faults: &mut Vec<Fault>) -> Option<Hooks> {
             let (key, text) = (flag.to_owned(), text.to_owned());
             Fault::of(Problem::BadProgram { key, text, mistake })
         };
-        folder
-            .program(text)
-            .map_err(|mistake| faults.push(bad(mistake)))
-            .ok()
+        folder.program(text).map_err(|mistake| faults.push(bad(mistake))).ok()
     };
     let start = hook("--hook-start-svc", &flags.hook_start_svc);
     let stop = hook("--hook-stop-svc", &flags.hook_stop_svc);

@@ -23,22 +23,12 @@ impl Surroundings {
 
     /// The folder for the state of plugins.
     pub(super) fn state(&self) -> PathBuf {
-        self.folder(
-            "STATE_DIRECTORY",
-            "/var/lib/dormouse",
-            "XDG_STATE_HOME",
-            ".local/state",
-        )
+        self.folder("STATE_DIRECTORY", "/var/lib/dormouse", "XDG_STATE_HOME", ".local/state")
     }
 
     /// The folder for compiled plugins.
     pub(super) fn cache(&self) -> PathBuf {
-        self.folder(
-            "CACHE_DIRECTORY",
-            "/var/cache/dormouse",
-            "XDG_CACHE_HOME",
-            ".cache",
-        )
+        self.folder("CACHE_DIRECTORY", "/var/cache/dormouse", "XDG_CACHE_HOME", ".cache")
     }
 
     fn folder(&self, systemd: &str, system: &str, xdg: &str, in_home: &str) -> PathBuf {
@@ -61,9 +51,7 @@ impl Surroundings {
     /// XDG rules say to ignore others.
     fn absolute(&self, name: &str) -> Option<PathBuf> {
         let value = (self.variable)(name)?;
-        std::env::split_paths(&value)
-            .next()
-            .filter(|path| Path::is_absolute(path))
+        std::env::split_paths(&value).next().filter(|path| Path::is_absolute(path))
     }
 }
 
@@ -89,10 +77,7 @@ mod tests {
     #[test]
     fn root_has_the_folders_of_the_system() {
         let folders = both(true, |name| (name == "HOME").then(|| "/root".into()));
-        assert_eq!(
-            folders,
-            ("/var/lib/dormouse".into(), "/var/cache/dormouse".into())
-        );
+        assert_eq!(folders, ("/var/lib/dormouse".into(), "/var/cache/dormouse".into()));
     }
 
     #[test]
@@ -100,10 +85,7 @@ mod tests {
         let folders = both(false, |name| (name == "HOME").then(|| "/home/me".into()));
         assert_eq!(
             folders,
-            (
-                "/home/me/.local/state/dormouse".into(),
-                "/home/me/.cache/dormouse".into()
-            )
+            ("/home/me/.local/state/dormouse".into(), "/home/me/.cache/dormouse".into())
         );
     }
 
@@ -115,21 +97,12 @@ mod tests {
             "XDG_CACHE_HOME" => Some("relative".into()),
             _ => None,
         });
-        assert_eq!(
-            folders,
-            (
-                "/data/state/dormouse".into(),
-                "/home/me/.cache/dormouse".into()
-            )
-        );
+        assert_eq!(folders, ("/data/state/dormouse".into(), "/home/me/.cache/dormouse".into()));
     }
 
     #[test]
     fn without_a_home_the_folders_of_the_system_are_all_there_is() {
         let folders = both(false, |_| None);
-        assert_eq!(
-            folders,
-            ("/var/lib/dormouse".into(), "/var/cache/dormouse".into())
-        );
+        assert_eq!(folders, ("/var/lib/dormouse".into(), "/var/cache/dormouse".into()));
     }
 }

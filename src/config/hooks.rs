@@ -89,11 +89,7 @@ pub enum HookProblem {
         how: &'static str,
     },
     /// The interpreter that the script names is not there.
-    #[error(
-        "`{}` is to be run by `{}`, which does not exist",
-        shown(program),
-        shown(interpreter)
-    )]
+    #[error("`{}` is to be run by `{}`, which does not exist", shown(program), shown(interpreter))]
     NoInterpreter {
         /// Its path.
         program: String,
@@ -110,25 +106,14 @@ impl HookProblem {
                 "create it, or correct the path: it is relative to the config file".into()
             }
             HookProblem::Arguments { program } => {
-                let words: Vec<_> = program
-                    .split_whitespace()
-                    .map(|word| format!("\"{}\"", shown(word)))
-                    .collect();
+                let words: Vec<_> =
+                    program.split_whitespace().map(|word| format!("\"{}\"", shown(word))).collect();
                 format!("write arguments as a list: [{}]", words.join(", "))
             }
-            HookProblem::NotInPath {
-                program,
-                is_here: true,
-            } => {
-                format!(
-                    "write \"./{}\" for the file in the working directory",
-                    shown(program)
-                )
+            HookProblem::NotInPath { program, is_here: true } => {
+                format!("write \"./{}\" for the file in the working directory", shown(program))
             }
-            HookProblem::NotInPath {
-                program,
-                is_here: false,
-            } => format!(
+            HookProblem::NotInPath { program, is_here: false } => format!(
                 "install it, or write its path; a file beside the config is \"./{}\"",
                 shown(program)
             ),
@@ -149,10 +134,7 @@ impl HookProblem {
                 shell_word(program)
             ),
             HookProblem::NoInterpreter { interpreter, .. } => {
-                format!(
-                    "install `{}`, or correct the script's first line",
-                    shown(interpreter)
-                )
+                format!("install `{}`, or correct the script's first line", shown(interpreter))
             }
         }
     }
@@ -171,10 +153,7 @@ pub fn problem_with(program: &str) -> Option<HookProblem> {
         return None;
     }
     let is_here = !program.is_empty() && Path::new(program).is_file();
-    Some(HookProblem::NotInPath {
-        program: program.to_owned(),
-        is_here,
-    })
+    Some(HookProblem::NotInPath { program: program.to_owned(), is_here })
 }
 
 /// The file in `PATH` that would be run.
@@ -213,9 +192,7 @@ fn problem_with_file(file: &Path, program: &str) -> Option<HookProblem> {
     }
     // A program that may be run and not read is left to the kernel.
     let mut head = Vec::new();
-    File::open(file)
-        .and_then(|file| file.take(HEAD).read_to_end(&mut head))
-        .ok()?;
+    File::open(file).and_then(|file| file.take(HEAD).read_to_end(&mut head)).ok()?;
     problem_with_head(&head, program)
 }
 
@@ -229,10 +206,7 @@ fn unreachable_file(error: io::Error, program: String) -> HookProblem {
                 HookProblem::Missing { program }
             }
         }
-        _ => HookProblem::OutOfReach {
-            program,
-            reason: error.to_string(),
-        },
+        _ => HookProblem::OutOfReach { program, reason: error.to_string() },
     }
 }
 
@@ -248,20 +222,14 @@ fn problem_with_head(head: &[u8], program: String) -> Option<HookProblem> {
         return Some(HookProblem::Empty { program });
     }
     if head.starts_with(MARK) {
-        return Some(HookProblem::Windows {
-            program,
-            how: "with a mark before `#!`",
-        });
+        return Some(HookProblem::Windows { program, how: "with a mark before `#!`" });
     }
     let Some(rest) = head.strip_prefix(b"#!") else {
         return is_text(head).then_some(HookProblem::NoShebang { program });
     };
     let line = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if line.ends_with(b"\r") {
-        return Some(HookProblem::Windows {
-            program,
-            how: "with the line ends of Windows",
-        });
+        return Some(HookProblem::Windows { program, how: "with the line ends of Windows" });
     }
     let line = String::from_utf8_lossy(line);
     let interpreter = line.split_whitespace().next().unwrap_or_default();
@@ -270,10 +238,7 @@ fn problem_with_head(head: &[u8], program: String) -> Option<HookProblem> {
     }
     // A relative interpreter depends on the working directory of the run.
     let is_missing = interpreter.starts_with('/') && !Path::new(interpreter).exists();
-    is_missing.then(|| HookProblem::NoInterpreter {
-        program,
-        interpreter: interpreter.to_owned(),
-    })
+    is_missing.then(|| HookProblem::NoInterpreter { program, interpreter: interpreter.to_owned() })
 }
 
 /// Whether a file that begins like that is text, and so no program that the kernel knows.
@@ -286,10 +251,7 @@ fn is_text(head: &[u8]) -> bool {
         }
         Err(_) => return false,
     };
-    !text.is_empty()
-        && !text
-            .chars()
-            .any(|letter| letter.is_control() && !letter.is_whitespace())
+    !text.is_empty() && !text.chars().any(|letter| letter.is_control() && !letter.is_whitespace())
 }
 
 /// A path as it can be pasted into a shell.
@@ -305,10 +267,7 @@ fn shell_word(path: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        reason = "a test that fails here should fail loudly"
-    )]
+    #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 
     use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
@@ -350,10 +309,7 @@ mod tests {
     #[test]
     fn a_missing_file_is_told() {
         let program = "/nowhere/start.sh".to_owned();
-        assert_eq!(
-            problem_with(&program),
-            Some(HookProblem::Missing { program })
-        );
+        assert_eq!(problem_with(&program), Some(HookProblem::Missing { program }));
     }
 
     #[test]
@@ -362,11 +318,7 @@ mod tests {
         let program = format!("{program} --fast");
         let problem = problem_with(&program).unwrap();
         assert_eq!(problem, HookProblem::Arguments { program });
-        assert!(
-            problem.remedy().ends_with("hook\", \"--fast\"]"),
-            "{}",
-            problem.remedy()
-        );
+        assert!(problem.remedy().ends_with("hook\", \"--fast\"]"), "{}", problem.remedy());
     }
 
     #[test]
@@ -374,21 +326,13 @@ mod tests {
         let program = "no-such-program-anywhere".to_owned();
         assert_eq!(
             problem_with(&program),
-            Some(HookProblem::NotInPath {
-                program,
-                is_here: false
-            })
+            Some(HookProblem::NotInPath { program, is_here: false })
         );
     }
 
     #[test]
     fn a_folder_is_no_program() {
-        assert_eq!(
-            problem_with("/usr/"),
-            Some(HookProblem::Folder {
-                program: "/usr/".into()
-            })
-        );
+        assert_eq!(problem_with("/usr/"), Some(HookProblem::Folder { program: "/usr/".into() }));
     }
 
     #[test]
@@ -396,10 +340,7 @@ mod tests {
         let program = "/dev/null".to_owned();
         assert_eq!(
             problem_with(&program),
-            Some(HookProblem::NotAFile {
-                program,
-                kind: "a device"
-            })
+            Some(HookProblem::NotAFile { program, kind: "a device" })
         );
     }
 
@@ -407,31 +348,15 @@ mod tests {
     fn a_file_without_the_bit_is_not_executable() {
         let (_folder, program) = file(b"#!/bin/sh\n", 0o644);
         let problem = problem_with(&program).unwrap();
-        assert_eq!(
-            problem,
-            HookProblem::NotExecutable {
-                program: program.clone()
-            }
-        );
-        assert_eq!(
-            problem.remedy(),
-            format!("make it executable: `chmod +x {program}`")
-        );
+        assert_eq!(problem, HookProblem::NotExecutable { program: program.clone() });
+        assert_eq!(problem.remedy(), format!("make it executable: `chmod +x {program}`"));
     }
 
     #[test]
     fn text_without_a_shebang_is_told() {
-        for text in [
-            &b"echo hello\n"[..],
-            b"\n#!/bin/sh\n",
-            b"#!\n",
-            "sch\u{f6}n\n".as_bytes(),
-        ] {
+        for text in [&b"echo hello\n"[..], b"\n#!/bin/sh\n", b"#!\n", "sch\u{f6}n\n".as_bytes()] {
             let problem = problem_with_bytes(text);
-            assert!(
-                matches!(problem, Some(HookProblem::NoShebang { .. })),
-                "{problem:?}"
-            );
+            assert!(matches!(problem, Some(HookProblem::NoShebang { .. })), "{problem:?}");
         }
     }
 
@@ -439,28 +364,19 @@ mod tests {
     fn text_that_is_cut_within_a_character_is_still_text() {
         let mut text = vec![b'a'; HEAD as usize - 1];
         text.extend("ä".as_bytes());
-        assert!(matches!(
-            problem_with_bytes(&text),
-            Some(HookProblem::NoShebang { .. })
-        ));
+        assert!(matches!(problem_with_bytes(&text), Some(HookProblem::NoShebang { .. })));
     }
 
     #[test]
     fn an_empty_file_is_told() {
-        assert!(matches!(
-            problem_with_bytes(b""),
-            Some(HookProblem::Empty { .. })
-        ));
+        assert!(matches!(problem_with_bytes(b""), Some(HookProblem::Empty { .. })));
     }
 
     #[test]
     fn a_script_from_windows_is_told() {
         for text in [&b"#!/bin/sh\r\nexit 0\r\n"[..], b"\xef\xbb\xbf#!/bin/sh\n"] {
             let problem = problem_with_bytes(text);
-            assert!(
-                matches!(problem, Some(HookProblem::Windows { .. })),
-                "{problem:?}"
-            );
+            assert!(matches!(problem, Some(HookProblem::Windows { .. })), "{problem:?}");
         }
     }
 
@@ -468,15 +384,8 @@ mod tests {
     fn the_remedy_for_a_script_from_windows_works() {
         let (_folder, program) = file(b"\xef\xbb\xbf#!/bin/sh\r\nexit 0\r\n", 0o755);
         let remedy = problem_with(&program).unwrap().remedy();
-        let command = remedy
-            .strip_prefix("convert it: `")
-            .unwrap()
-            .strip_suffix('`')
-            .unwrap();
-        let status = std::process::Command::new("sh")
-            .args(["-c", command])
-            .status()
-            .unwrap();
+        let command = remedy.strip_prefix("convert it: `").unwrap().strip_suffix('`').unwrap();
+        let status = std::process::Command::new("sh").args(["-c", command]).status().unwrap();
         assert!(status.success());
         assert_eq!(fs::read(&program).unwrap(), b"#!/bin/sh\nexit 0\n");
     }
@@ -484,12 +393,7 @@ mod tests {
     #[test]
     fn a_missing_interpreter_is_told() {
         let problem = problem_with_bytes(b"#!/nowhere/python3 -u\n").unwrap();
-        assert!(
-            problem
-                .to_string()
-                .contains("to be run by `/nowhere/python3`"),
-            "{problem}"
-        );
+        assert!(problem.to_string().contains("to be run by `/nowhere/python3`"), "{problem}");
     }
 
     #[test]

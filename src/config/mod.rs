@@ -60,14 +60,10 @@ pub fn locate(given: Option<&Path>) -> Result<PathBuf, Faults> {
     }
     // One that is there and can't be read is to be told of, not passed over.
     let is_there = |place: &&&str| !matches!(Path::new(place).try_exists(), Ok(false));
-    PLACES
-        .iter()
-        .find(is_there)
-        .map(PathBuf::from)
-        .ok_or_else(|| {
-            let looked = PLACES.iter().map(|place| format!("`{place}`")).collect();
-            Faults::without_file(vec![Fault::of(Problem::NoneFound { looked })])
-        })
+    PLACES.iter().find(is_there).map(PathBuf::from).ok_or_else(|| {
+        let looked = PLACES.iter().map(|place| format!("`{place}`")).collect();
+        Faults::without_file(vec![Fault::of(Problem::NoneFound { looked })])
+    })
 }
 
 /// Reads the config file at `path`. Beside it come warnings, which may be none.
@@ -93,9 +89,7 @@ pub fn read(path: &Path) -> Result<(Config, Faults), Faults> {
     };
     let mut faults = Vec::new();
     let config = understand(&text, path, &mut faults);
-    let is_bad = faults
-        .iter()
-        .any(|fault| fault.severity() == Severity::Error);
+    let is_bad = faults.iter().any(|fault| fault.severity() == Severity::Error);
     let faults = Faults::in_file(shown, &text, faults);
     match config {
         Some(config) if !is_bad => Ok((config, faults)),
@@ -115,9 +109,7 @@ fn load(path: &Path) -> Result<Vec<u8>, Problem> {
     };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(problem)?;
-    file.take(MOST_BYTES + 1)
-        .read_to_end(&mut bytes)
-        .map_err(problem)?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(problem)?;
     if bytes.len() as u64 > MOST_BYTES {
         return Err(Problem::TooLong { most: MOST_BYTES });
     }
@@ -151,22 +143,12 @@ fn understand(text: &str, path: &Path, faults: &mut Vec<Fault>) -> Option<Config
     let services = Services::new(&folder).read(table.take("services"), &mut plugins, faults);
     table.finish(faults);
     let plugins = plugins.finish(faults);
-    Some(Config {
-        drain: drain?,
-        state_dir: state_dir?,
-        cache_dir: cache_dir?,
-        services,
-        plugins,
-    })
+    Some(Config { drain: drain?, state_dir: state_dir?, cache_dir: cache_dir?, services, plugins })
 }
 
 /// A folder, relative to that of the config.
 fn directory(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Option<PathBuf> {
-    let text = value.text(
-        "a path",
-        "a string, such as `\"/var/lib/dormouse\"`",
-        faults,
-    )?;
+    let text = value.text("a path", "a string, such as `\"/var/lib/dormouse\"`", faults)?;
     if let Some(mistake) = folder.program(text).err() {
         let (key, text) = (value.key.clone(), text.to_owned());
         faults.push(value.fault(Problem::BadProgram { key, text, mistake }));
@@ -177,11 +159,6 @@ fn directory(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Opt
 
 /// What the parser says, as a fault.
 fn syntax(error: toml::de::Error) -> Fault {
-    let problem = Problem::Syntax {
-        message: error.message().to_owned(),
-    };
-    Fault {
-        place: error.span(),
-        problem,
-    }
+    let problem = Problem::Syntax { message: error.message().to_owned() };
+    Fault { place: error.span(), problem }
 }

@@ -51,41 +51,20 @@ impl Plugins {
         folder: &Folder,
         faults: &mut Vec<Fault>,
     ) -> Plugins {
-        let mut plugins = Plugins {
-            declared: Vec::new(),
-            used: Vec::new(),
-        };
+        let mut plugins = Plugins { declared: Vec::new(), used: Vec::new() };
         let Some(value) = value else { return plugins };
-        let table = Table::of(
-            &value,
-            "plugins".into(),
-            value.place.clone(),
-            PLUGIN,
-            faults,
-        );
+        let table = Table::of(&value, "plugins".into(), value.place.clone(), PLUGIN, faults);
         for (name, place, value) in table.iter().flat_map(Table::entries) {
             if !values::is_good_name(name) {
                 let name = name.to_owned();
-                faults.push(Fault::at(
-                    place.clone(),
-                    Problem::BadName {
-                        what: "plugin",
-                        name,
-                    },
-                ));
+                faults.push(Fault::at(place.clone(), Problem::BadName { what: "plugin", name }));
             }
             let section = format!("plugins.{name}");
             let read = Table::of(&value, section, place.clone(), PLUGIN, faults)
                 .and_then(|table| plugin(name, table, folder, faults));
             let (plugin, hooks) = read.unzip();
             let (name, hooks) = (name.to_owned(), hooks.flatten());
-            plugins.declared.push(Declared {
-                name,
-                place,
-                plugin,
-                hooks,
-                used_as: None,
-            });
+            plugins.declared.push(Declared { name, place, plugin, hooks, used_as: None });
         }
         plugins
     }
@@ -97,31 +76,13 @@ impl Plugins {
         value: &Value<'_>,
         faults: &mut Vec<Fault>,
     ) -> Option<Reference<'_>> {
-        let name = value.text(
-            "the name of a plugin",
-            "a string, such as `\"docker\"`",
-            faults,
-        )?;
-        let Some(index) = self
-            .declared
-            .iter()
-            .position(|declared| declared.name == name)
-        else {
-            let known: Vec<_> = self
-                .declared
-                .iter()
-                .map(|known| known.name.clone())
-                .collect();
+        let name = value.text("the name of a plugin", "a string, such as `\"docker\"`", faults)?;
+        let Some(index) = self.declared.iter().position(|declared| declared.name == name) else {
+            let known: Vec<_> = self.declared.iter().map(|known| known.name.clone()).collect();
             let meant = closest(name, known.iter().map(String::as_str)).map(str::to_owned);
             let builtin = BUILTINS.contains(&name);
             let name = name.to_owned();
-            faults.push(value.fault(Problem::UnknownPlugin {
-                key,
-                name,
-                meant,
-                known,
-                builtin,
-            }));
+            faults.push(value.fault(Problem::UnknownPlugin { key, name, meant, known, builtin }));
             return None;
         };
         let declared = &mut self.declared[index];
@@ -131,10 +92,7 @@ impl Plugins {
         if let Some(plugin) = declared.plugin.take() {
             self.used.push(plugin);
         }
-        Some(Reference {
-            id,
-            hooks: declared.hooks.as_ref(),
-        })
+        Some(Reference { id, hooks: declared.hooks.as_ref() })
     }
 
     /// Adds the plugin that runs the hooks of one service.
@@ -162,10 +120,7 @@ pub(super) fn shell(service: &str, hooks: &Hooks) -> Plugin {
         hooks_of: Some(service.to_owned()),
         source: PluginSource::Builtin(SHELL),
         settings: hooks.settings(),
-        allow: Grants {
-            exec: hooks.grants(),
-            ..Grants::default()
-        },
+        allow: Grants { exec: hooks.grants(), ..Grants::default() },
         limits: Limits::default(),
     }
 }
@@ -195,10 +150,7 @@ fn plugin(
         let hooks = hooks.unwrap_or_default();
         (Some(hooks.settings()), Some(hooks))
     } else {
-        (
-            given.map_or(Some(empty_object()), |value| settings(&value, faults)),
-            None,
-        )
+        (given.map_or(Some(empty_object()), |value| settings(&value, faults)), None)
     };
     let section = table.section.clone();
     let allow = table.take_or(
@@ -235,11 +187,7 @@ fn plugin(
 
 /// `wasm`: a path, or `builtin:NAME`.
 fn source(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Option<PluginSource> {
-    let text = value.text(
-        "a path or \"builtin:NAME\"",
-        "`\"plugins/docker.wasm\"`",
-        faults,
-    )?;
+    let text = value.text("a path or \"builtin:NAME\"", "`\"plugins/docker.wasm\"`", faults)?;
     let Some(name) = text.strip_prefix("builtin:") else {
         if text.is_empty() || text.contains('\0') || text.starts_with("~/") {
             // The words for a program that is none fit a component as well.
@@ -252,10 +200,7 @@ fn source(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Option
     };
     let known = BUILTINS.iter().find(|known| **known == name);
     if known.is_none() {
-        let problem = Problem::UnknownBuiltin {
-            name: name.to_owned(),
-            known: BUILTINS,
-        };
+        let problem = Problem::UnknownBuiltin { name: name.to_owned(), known: BUILTINS };
         faults.push(value.fault(problem));
     }
     known.copied().map(PluginSource::Builtin)
@@ -286,24 +231,14 @@ fn list<'t, T>(
         faults.push(value.wrong_type("a list", example));
         return Vec::new();
     }
-    value
-        .each()
-        .iter()
-        .filter_map(|value| read(value, faults))
-        .collect()
+    value.each().iter().filter_map(|value| read(value, faults)).collect()
 }
 
 /// The name of an environment variable.
 fn variable(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<String> {
-    let text = value.text(
-        "the name of a variable",
-        "a string, such as `\"HOME\"`",
-        faults,
-    )?;
+    let text = value.text("the name of a variable", "a string, such as `\"HOME\"`", faults)?;
     if text.is_empty() || text.contains(['=', '$', '\0']) || text.contains(char::is_whitespace) {
-        faults.push(value.fault(Problem::BadVariable {
-            text: text.to_owned(),
-        }));
+        faults.push(value.fault(Problem::BadVariable { text: text.to_owned() }));
         return None;
     }
     Some(text.to_owned())
@@ -319,16 +254,7 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
     let memory = table.take_or(
         "memory",
         default.memory,
-        |value, faults| {
-            size(
-                value,
-                "memory",
-                1 << 20,
-                4 << 30,
-                "from 1MiB to 4GiB",
-                faults,
-            )
-        },
+        |value, faults| size(value, "memory", 1 << 20, 4 << 30, "from 1MiB to 4GiB", faults),
         faults,
     );
     let cpu = table.take_or("cpu", default.cpu, time, faults);
@@ -336,16 +262,7 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
     let output = table.take_or(
         "output",
         default.output,
-        |value, faults| {
-            size(
-                value,
-                "output",
-                1 << 10,
-                1 << 20,
-                "from 1KiB to 1MiB",
-                faults,
-            )
-        },
+        |value, faults| size(value, "output", 1 << 10, 1 << 20, "from 1KiB to 1MiB", faults),
         faults,
     );
     let log_lines = table.take_or(
@@ -357,16 +274,7 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
     let state = table.take_or(
         "state",
         default.state,
-        |value, faults| {
-            size(
-                value,
-                "state",
-                1 << 10,
-                64 << 20,
-                "from 1KiB to 64MiB",
-                faults,
-            )
-        },
+        |value, faults| size(value, "state", 1 << 10, 64 << 20, "from 1KiB to 64MiB", faults),
         faults,
     );
     table.finish(faults);
@@ -391,16 +299,10 @@ fn size(
 ) -> Option<usize> {
     let text = value.text("a size", SIZE, faults)?;
     let Some(size) = values::size(text) else {
-        faults.push(value.fault(Problem::BadSize {
-            key,
-            text: text.to_owned(),
-        }));
+        faults.push(value.fault(Problem::BadSize { key, text: text.to_owned() }));
         return None;
     };
-    let size = (least..=most)
-        .contains(&size)
-        .then(|| usize::try_from(size).ok())
-        .flatten();
+    let size = (least..=most).contains(&size).then(|| usize::try_from(size).ok()).flatten();
     if size.is_none() {
         faults.push(value.out_of_range(bounds));
     }
@@ -432,17 +334,10 @@ fn json(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<serde_json::Value>
         DeValue::Datetime(date) => Some(date.to_string().into()),
         DeValue::Integer(number) => {
             let parsed = i64::from_str_radix(number.as_str(), number.radix());
-            parsed
-                .map_err(|_| faults.push(not_json(number.as_str())))
-                .ok()
-                .map(Into::into)
+            parsed.map_err(|_| faults.push(not_json(number.as_str()))).ok().map(Into::into)
         }
         DeValue::Float(number) => {
-            let parsed = number
-                .as_str()
-                .parse()
-                .ok()
-                .and_then(serde_json::Number::from_f64);
+            let parsed = number.as_str().parse().ok().and_then(serde_json::Number::from_f64);
             if parsed.is_none() {
                 faults.push(not_json(number.as_str()));
             }
@@ -450,10 +345,7 @@ fn json(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<serde_json::Value>
         }
         DeValue::Array(_) => {
             let items: Vec<_> = value.each().iter().map(|item| json(item, faults)).collect();
-            items
-                .into_iter()
-                .collect::<Option<Vec<_>>>()
-                .map(Into::into)
+            items.into_iter().collect::<Option<Vec<_>>>().map(Into::into)
         }
         DeValue::Table(entries) => {
             let entries = Table::root(entries).entries();
@@ -461,10 +353,7 @@ fn json(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<serde_json::Value>
                 .into_iter()
                 .map(|(name, _, value)| Some((name.to_owned(), json(&value, faults)?)))
                 .collect();
-            entries
-                .into_iter()
-                .collect::<Option<serde_json::Map<_, _>>>()
-                .map(Into::into)
+            entries.into_iter().collect::<Option<serde_json::Map<_, _>>>().map(Into::into)
         }
     }
 }

@@ -37,12 +37,7 @@ pub(super) struct Table<'t> {
 impl<'t> Table<'t> {
     /// The whole file.
     pub(super) fn root(entries: &'t DeTable<'t>) -> Table<'t> {
-        Table {
-            section: String::new(),
-            place: 0..0,
-            entries,
-            known: Vec::new(),
-        }
+        Table { section: String::new(), place: 0..0, entries, known: Vec::new() }
     }
 
     /// A value that has to be a table.
@@ -54,12 +49,7 @@ impl<'t> Table<'t> {
         faults: &mut Vec<Fault>,
     ) -> Option<Table<'t>> {
         match value.inner {
-            DeValue::Table(entries) => Some(Table {
-                section,
-                place,
-                entries,
-                known: Vec::new(),
-            }),
+            DeValue::Table(entries) => Some(Table { section, place, entries, known: Vec::new() }),
             _ => {
                 faults.push(value.wrong_type("a table", example));
                 None
@@ -70,9 +60,7 @@ impl<'t> Table<'t> {
     /// The value of `key`, if there is one.
     pub(super) fn take(&mut self, key: &'static str) -> Option<Value<'t>> {
         self.known.push(key);
-        self.entries
-            .get(key)
-            .map(|value| Value::new(key.into(), value))
+        self.entries.get(key).map(|value| Value::new(key.into(), value))
     }
 
     /// The value of `key`, read by `read`, or `default` if there is none.
@@ -101,14 +89,7 @@ impl<'t> Table<'t> {
             return read(&value, faults);
         }
         let section = self.section.clone();
-        faults.push(Fault::at(
-            self.place.clone(),
-            Problem::MissingKey {
-                key,
-                section,
-                example,
-            },
-        ));
+        faults.push(Fault::at(self.place.clone(), Problem::MissingKey { key, section, example }));
         None
     }
 
@@ -150,12 +131,7 @@ impl<'t> Table<'t> {
 /// The entries in the order in which they are written: the tree sorts them by name.
 fn in_order<'t>(
     entries: &'t DeTable<'t>,
-) -> impl Iterator<
-    Item = (
-        &'t Spanned<toml::de::DeString<'t>>,
-        &'t Spanned<DeValue<'t>>,
-    ),
-> {
+) -> impl Iterator<Item = (&'t Spanned<toml::de::DeString<'t>>, &'t Spanned<DeValue<'t>>)> {
     let mut entries: Vec<_> = entries.iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);
     entries.into_iter()
@@ -163,11 +139,7 @@ fn in_order<'t>(
 
 impl<'t> Value<'t> {
     fn new(key: String, value: &'t Spanned<DeValue<'t>>) -> Value<'t> {
-        Value {
-            key,
-            place: value.span(),
-            inner: value.get_ref(),
-        }
+        Value { key, place: value.span(), inner: value.get_ref() }
     }
 
     /// The fault that this is of another type than it has to be.
@@ -182,24 +154,15 @@ impl<'t> Value<'t> {
             DeValue::Table(_) => "a table",
         };
         let key = self.key.clone();
-        Fault::at(
-            self.place.clone(),
-            Problem::WrongType {
-                key,
-                wanted,
-                found,
-                example,
-            },
-        )
+        Fault::at(self.place.clone(), Problem::WrongType { key, wanted, found, example })
     }
 
     /// The entries of a list, or this value alone where a list may be left out.
     pub(super) fn each(&self) -> Vec<Value<'t>> {
         match self.inner {
-            DeValue::Array(items) => items
-                .iter()
-                .map(|item| Value::new(self.key.clone(), item))
-                .collect(),
+            DeValue::Array(items) => {
+                items.iter().map(|item| Value::new(self.key.clone(), item)).collect()
+            }
             _ => vec![self.clone()],
         }
     }
@@ -261,11 +224,7 @@ impl<'t> Value<'t> {
         bounds: &'static str,
         faults: &mut Vec<Fault>,
     ) -> Option<Duration> {
-        let text = self.text(
-            "a duration",
-            "a string with a unit, such as `\"15m\"`",
-            faults,
-        )?;
+        let text = self.text("a duration", "a string with a unit, such as `\"15m\"`", faults)?;
         match values::duration(text) {
             Ok(duration) if (least..=YEAR).contains(&duration) => Some(duration),
             Ok(_) => {
@@ -282,10 +241,7 @@ impl<'t> Value<'t> {
 
     /// The fault that this is too small or too large.
     pub(super) fn out_of_range(&self, bounds: &'static str) -> Fault {
-        self.fault(Problem::OutOfRange {
-            key: self.key.clone(),
-            bounds,
-        })
+        self.fault(Problem::OutOfRange { key: self.key.clone(), bounds })
     }
 
     /// A fault at this place.

@@ -20,20 +20,12 @@ impl Faults {
     /// Faults of the file at `path`, in the order in which they stand in `text`.
     pub(super) fn in_file(path: String, text: &str, mut list: Vec<Fault>) -> Faults {
         list.sort_by_key(|fault| fault.place.as_ref().map_or(0, |place| place.start));
-        Faults {
-            path: Some(path),
-            text: displayable(text),
-            list,
-        }
+        Faults { path: Some(path), text: displayable(text), list }
     }
 
     /// Faults of flags, or without any file.
     pub(super) fn without_file(list: Vec<Fault>) -> Faults {
-        Faults {
-            path: None,
-            text: String::new(),
-            list,
-        }
+        Faults { path: None, text: String::new(), list }
     }
 
     /// Whether there are none.
@@ -48,16 +40,9 @@ impl Faults {
 
     /// The faults one after the other, with a line between them. `colour` is for terminals.
     pub fn render(&self, colour: bool) -> String {
-        let renderer = if colour {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
-        let rendered: Vec<_> = self
-            .list
-            .iter()
-            .map(|fault| renderer.render(&[self.group(fault)]))
-            .collect();
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        let rendered: Vec<_> =
+            self.list.iter().map(|fault| renderer.render(&[self.group(fault)])).collect();
         rendered.join("\n\n")
     }
 
@@ -80,13 +65,7 @@ impl Faults {
     fn position(&self, byte: usize) -> (usize, usize) {
         let before = self.text.get(..byte).unwrap_or(&self.text);
         let line = before.matches('\n').count() + 1;
-        let column = before
-            .rsplit('\n')
-            .next()
-            .unwrap_or_default()
-            .chars()
-            .count()
-            + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
         (line, column)
     }
 
@@ -99,9 +78,7 @@ impl Faults {
         let mut group = Group::with_title(level.primary_title(problem.title()));
         match (&self.path, &fault.place) {
             (Some(path), Some(place)) => {
-                let primary = AnnotationKind::Primary
-                    .span(place.clone())
-                    .label(problem.label());
+                let primary = AnnotationKind::Primary.span(place.clone()).label(problem.label());
                 let mut snippet = Snippet::source(&self.text).path(path).annotation(primary);
                 if let Some((place, label)) = problem.related() {
                     snippet = snippet.annotation(AnnotationKind::Context.span(place).label(label));
@@ -127,12 +104,6 @@ impl std::error::Error for Faults {}
 /// terminal obeys. Each has two bytes, and so has what replaces it: places stay where they are.
 fn displayable(text: &str) -> String {
     text.chars()
-        .map(|letter| {
-            if ('\u{80}'..='\u{9f}').contains(&letter) {
-                '·'
-            } else {
-                letter
-            }
-        })
+        .map(|letter| if ('\u{80}'..='\u{9f}').contains(&letter) { '·' } else { letter })
         .collect()
 }

@@ -53,10 +53,7 @@ impl Defaults {
 
 impl<'f> Services<'f> {
     pub(super) fn new(folder: &'f Folder) -> Services<'f> {
-        Services {
-            folder,
-            listeners: Vec::new(),
-        }
+        Services { folder, listeners: Vec::new() }
     }
 
     /// Reads `[services]`.
@@ -83,13 +80,7 @@ impl<'f> Services<'f> {
         for (name, place, value) in entries {
             if !values::is_good_name(name) {
                 let name = name.to_owned();
-                faults.push(Fault::at(
-                    place.clone(),
-                    Problem::BadName {
-                        what: "service",
-                        name,
-                    },
-                ));
+                faults.push(Fault::at(place.clone(), Problem::BadName { what: "service", name }));
             }
             let section = format!("services.{name}");
             if let Some(table) = Table::of(&value, section, place, SERVICE, faults) {
@@ -184,10 +175,7 @@ impl<'f> Services<'f> {
     ) -> Option<Vec<SocketAddr>> {
         let items = value.each();
         if items.is_empty() {
-            let problem = Problem::EmptyList {
-                key: value.key.clone(),
-                example: LISTEN,
-            };
+            let problem = Problem::EmptyList { key: value.key.clone(), example: LISTEN };
             faults.push(value.fault(problem));
             return None;
         }
@@ -203,11 +191,7 @@ impl<'f> Services<'f> {
                 }
                 Err(mistake) => {
                     let text = text.to_owned();
-                    faults.push(item.fault(Problem::BadAddress {
-                        key: "listen",
-                        text,
-                        mistake,
-                    }));
+                    faults.push(item.fault(Problem::BadAddress { key: "listen", text, mistake }));
                 }
             }
         }
@@ -225,11 +209,7 @@ impl<'f> Services<'f> {
         value: &Value<'_>,
         faults: &mut Vec<Fault>,
     ) {
-        match self
-            .listeners
-            .iter()
-            .find(|listener| listener.address == address)
-        {
+        match self.listeners.iter().find(|listener| listener.address == address) {
             Some(taken) => faults.push(value.fault(Problem::SameListen {
                 address: address.to_string(),
                 first: taken.service.clone(),
@@ -249,10 +229,7 @@ fn target(value: &Value<'_>, listen: &[SocketAddr], faults: &mut Vec<Fault>) -> 
     let text = value.text("a host and a port", "`\"192.168.1.5:80\"`", faults)?;
     match values::target(text) {
         Ok(target) => {
-            if let Some(listen) = listen
-                .iter()
-                .find(|listen| values::reaches(&target, listen))
-            {
+            if let Some(listen) = listen.iter().find(|listen| values::reaches(&target, listen)) {
                 let (listen, target) = (listen.to_string(), target.to_string());
                 faults.push(value.fault(Problem::Loop { listen, target }));
             }
@@ -260,11 +237,7 @@ fn target(value: &Value<'_>, listen: &[SocketAddr], faults: &mut Vec<Fault>) -> 
         }
         Err(mistake) => {
             let text = text.to_owned();
-            faults.push(value.fault(Problem::BadAddress {
-                key: "target",
-                text,
-                mistake,
-            }));
+            faults.push(value.fault(Problem::BadAddress { key: "target", text, mistake }));
             None
         }
     }
@@ -354,28 +327,15 @@ fn deciders(
     faults: &mut Vec<Fault>,
 ) -> Option<Deciders> {
     let lifecycle = lifecycle(service, table, folder, plugins, faults);
-    let mut decide = |decision| {
-        decider(
-            service,
-            &decision,
-            lifecycle.as_ref(),
-            table,
-            plugins,
-            faults,
-        )
-    };
+    let mut decide =
+        |decision| decider(service, &decision, lifecycle.as_ref(), table, plugins, faults);
     let readiness = decide(READINESS);
     let gate = decide(GATE);
     let idleness = decide(IDLENESS);
     let lifecycle = match lifecycle? {
         Lifecycle::Hooks(_, id) | Lifecycle::Shell(_, id) | Lifecycle::Plugin(id) => id,
     };
-    Some(Deciders {
-        lifecycle,
-        readiness: readiness?,
-        gate: gate?,
-        idleness: idleness?,
-    })
+    Some(Deciders { lifecycle, readiness: readiness?, gate: gate?, idleness: idleness? })
 }
 
 /// `hooks` or `lifecycle`.
@@ -392,10 +352,7 @@ fn lifecycle(
     let (Some(value), place) = (&hooks, table.place_of("hooks")) else {
         let Some(value) = named else {
             let service = service.to_owned();
-            faults.push(Fault::at(
-                table.place.clone(),
-                Problem::NoLifecycle { service },
-            ));
+            faults.push(Fault::at(table.place.clone(), Problem::NoLifecycle { service }));
             return None;
         };
         let reference = plugins.refer(KEY, &value, faults)?;
@@ -424,11 +381,7 @@ fn lifecycle(
     let hooks_table = Table::of(value, section.clone(), place.clone(), HOOKS, faults)?;
     for (key, example) in [("start", "\"./start.sh\""), ("stop", "\"./stop.sh\"")] {
         if hooks_table.place_of(key).is_none() {
-            let problem = Problem::MissingKey {
-                key,
-                section: section.clone(),
-                example,
-            };
+            let problem = Problem::MissingKey { key, section: section.clone(), example };
             faults.push(Fault::at(place.clone(), problem));
         }
     }
@@ -450,9 +403,7 @@ fn decider(
         if let Some(Lifecycle::Hooks(hooks, _)) = lifecycle
             && hooks.has(decision.hook)
         {
-            let place = table
-                .place_of(decision.key)
-                .unwrap_or_else(|| value.place.clone());
+            let place = table.place_of(decision.key).unwrap_or_else(|| value.place.clone());
             faults.push(Fault::at(
                 place,
                 Problem::TwoDeciders {
@@ -492,11 +443,7 @@ fn require_hooks(
         return Some(());
     }
     let plugin = value.inner.as_str().unwrap_or_default().to_owned();
-    faults.push(value.fault(Problem::NoHook {
-        key,
-        plugin,
-        hooks: needed.to_vec(),
-    }));
+    faults.push(value.fault(Problem::NoHook { key, plugin, hooks: needed.to_vec() }));
     None
 }
 

@@ -71,10 +71,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, DurationMistake> {
     }
     // To humantime `M` is a month, and whoever writes `15M` means minutes.
     let is_month = |letters: &str| letters == "M";
-    if text
-        .split(|letter: char| !letter.is_alphabetic())
-        .any(is_month)
-    {
+    if text.split(|letter: char| !letter.is_alphabetic()).any(is_month) {
         return Err(DurationMistake::Month);
     }
     humantime::parse_duration(text).map_err(|error| match error {
@@ -88,10 +85,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, DurationMistake> {
 
 /// A size in bytes: `16KiB`, `64MiB`; `None` if it is not one.
 pub(super) fn size(text: &str) -> Option<u64> {
-    text.trim()
-        .parse::<bytesize::ByteSize>()
-        .ok()
-        .map(|size| size.as_u64())
+    text.trim().parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64())
 }
 
 /// Why a text is not the address of a listener or a target.
@@ -210,10 +204,9 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, AddressMistake> {
     let port = self::port(port)?;
     match host_address(host) {
         Some(address) => Ok(SocketAddr::new(address, port)),
-        None if host == "*" || is_name(host) => Err(AddressMistake::Name {
-            host: host.into(),
-            port: port.to_string(),
-        }),
+        None if host == "*" || is_name(host) => {
+            Err(AddressMistake::Name { host: host.into(), port: port.to_string() })
+        }
         None => Err(AddressMistake::Host { host: host.into() }),
     }
 }
@@ -222,10 +215,7 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, AddressMistake> {
 pub(super) fn target(text: &str) -> Result<Target, AddressMistake> {
     let (host, port) = split(text)?;
     let port = self::port(port)?;
-    Ok(Target {
-        host: self::host(host)?,
-        port,
-    })
+    Ok(Target { host: self::host(host)?, port })
 }
 
 /// A host without a port: an address, in brackets or not, or a name.
@@ -288,10 +278,7 @@ fn split(text: &str) -> Result<(&str, &str), AddressMistake> {
 
 /// The address that a host is; none if it is a name, or nothing.
 fn host_address(host: &str) -> Option<IpAddr> {
-    match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
+    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(inner) => inner.parse::<Ipv6Addr>().ok().map(IpAddr::V6),
         None => host.parse().ok(),
     }
@@ -303,11 +290,7 @@ fn is_name(host: &str) -> bool {
     host.len() <= 253
         && host.bytes().all(letters)
         && host.bytes().any(|byte| byte.is_ascii_alphabetic())
-        && host
-            .strip_suffix('.')
-            .unwrap_or(host)
-            .split('.')
-            .all(|label| !label.is_empty())
+        && host.strip_suffix('.').unwrap_or(host).split('.').all(|label| !label.is_empty())
 }
 
 /// Whether a client that connects to `target` reaches whoever listens on `listen`, as far as one
@@ -374,11 +357,7 @@ impl Folder {
     /// `folder` as an absolute path; the error says what is the matter with it.
     pub(super) fn new(folder: &Path) -> Result<Folder, String> {
         // `absolute` refuses the empty path, which is the folder of `dormouse.toml`.
-        let folder = if folder.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            folder
-        };
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         let absolute = std::path::absolute(folder)
             .map_err(|error| format!("the working directory is gone ({error})"))?;
         match absolute.to_str() {
@@ -410,19 +389,12 @@ impl Folder {
 
 /// An argument of a program.
 pub(super) fn argument(text: &str) -> Result<&str, ProgramMistake> {
-    if text.contains('\0') {
-        Err(ProgramMistake::Nul)
-    } else {
-        Ok(text)
-    }
+    if text.contains('\0') { Err(ProgramMistake::Nul) } else { Ok(text) }
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        reason = "a test that fails here should fail loudly"
-    )]
+    #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 
     use super::*;
 
@@ -441,25 +413,16 @@ mod tests {
         assert_eq!(duration(" "), Err(DurationMistake::Empty));
         assert_eq!(duration("30"), Err(DurationMistake::NoUnit));
         assert_eq!(duration("-5m"), Err(DurationMistake::Negative));
-        assert_eq!(
-            duration("5 bananas"),
-            Err(DurationMistake::UnknownUnit("bananas".into()))
-        );
+        assert_eq!(duration("5 bananas"), Err(DurationMistake::UnknownUnit("bananas".into())));
         assert_eq!(duration("bananas"), Err(DurationMistake::Form));
-        assert_eq!(
-            duration("99999999999999999999s"),
-            Err(DurationMistake::Overflow)
-        );
+        assert_eq!(duration("99999999999999999999s"), Err(DurationMistake::Overflow));
     }
 
     #[test]
     fn a_capital_m_is_neither_a_minute_nor_a_month() {
         assert_eq!(duration("15M"), Err(DurationMistake::Month));
         assert_eq!(duration("1h 5 M"), Err(DurationMistake::Month));
-        assert_eq!(
-            duration("2Min"),
-            Err(DurationMistake::UnknownUnit("Min".into()))
-        );
+        assert_eq!(duration("2Min"), Err(DurationMistake::UnknownUnit("Min".into())));
     }
 
     #[test]
@@ -480,64 +443,27 @@ mod tests {
 
     #[test]
     fn what_is_not_a_listener_is_told_apart() {
-        let name = |host: &str| AddressMistake::Name {
-            host: host.into(),
-            port: "80".into(),
-        };
+        let name = |host: &str| AddressMistake::Name { host: host.into(), port: "80".into() };
         assert_eq!(listen(""), Err(AddressMistake::Empty));
         assert_eq!(listen("tcp://0.0.0.0:80"), Err(AddressMistake::Scheme));
         assert_eq!(listen("0.0.0.0"), Err(AddressMistake::NoPort));
         assert_eq!(listen("[::1]"), Err(AddressMistake::NoPort));
-        assert_eq!(
-            listen(":80"),
-            Err(AddressMistake::NoHost { port: "80".into() })
-        );
-        assert_eq!(
-            listen("80"),
-            Err(AddressMistake::NoHost { port: "80".into() })
-        );
+        assert_eq!(listen(":80"), Err(AddressMistake::NoHost { port: "80".into() }));
+        assert_eq!(listen("80"), Err(AddressMistake::NoHost { port: "80".into() }));
         assert_eq!(listen("0.0.0.0:0"), Err(AddressMistake::PortZero));
-        assert_eq!(
-            listen("0.0.0.0:70000"),
-            Err(AddressMistake::Port {
-                port: "70000".into()
-            })
-        );
-        assert_eq!(
-            listen("0.0.0.0:http"),
-            Err(AddressMistake::Port {
-                port: "http".into()
-            })
-        );
-        assert_eq!(
-            listen("0.0.0.0:"),
-            Err(AddressMistake::Port {
-                port: String::new()
-            })
-        );
+        assert_eq!(listen("0.0.0.0:70000"), Err(AddressMistake::Port { port: "70000".into() }));
+        assert_eq!(listen("0.0.0.0:http"), Err(AddressMistake::Port { port: "http".into() }));
+        assert_eq!(listen("0.0.0.0:"), Err(AddressMistake::Port { port: String::new() }));
         assert_eq!(listen("::1:80"), Err(AddressMistake::Brackets));
         assert_eq!(listen("localhost:80"), Err(name("localhost")));
         assert_eq!(listen("*:80"), Err(name("*")));
-        assert_eq!(
-            listen("300.0.0.1:80"),
-            Err(AddressMistake::Host {
-                host: "300.0.0.1".into()
-            })
-        );
-        assert_eq!(
-            listen("0.0.0.0:+80"),
-            Err(AddressMistake::Port { port: "+80".into() })
-        );
+        assert_eq!(listen("300.0.0.1:80"), Err(AddressMistake::Host { host: "300.0.0.1".into() }));
+        assert_eq!(listen("0.0.0.0:+80"), Err(AddressMistake::Port { port: "+80".into() }));
     }
 
     #[test]
     fn a_target_is_an_address_or_a_name_with_a_port() {
-        let target_of = |host: &str| {
-            Ok(Target {
-                host: host.into(),
-                port: 80,
-            })
-        };
+        let target_of = |host: &str| Ok(Target { host: host.into(), port: 80 });
         assert_eq!(target("192.168.1.5:80"), target_of("192.168.1.5"));
         assert_eq!(target("db-1.example.com:80"), target_of("db-1.example.com"));
         assert_eq!(target("[fe80::1]:80"), target_of("fe80::1"));
@@ -549,10 +475,7 @@ mod tests {
         assert_eq!(target("example.com"), Err(AddressMistake::NoPort));
         assert_eq!(target("http://example.com:80"), Err(AddressMistake::Scheme));
         assert_eq!(target("example.com:80/path"), Err(AddressMistake::Path));
-        assert_eq!(
-            target(":80"),
-            Err(AddressMistake::NoHost { port: "80".into() })
-        );
+        assert_eq!(target(":80"), Err(AddressMistake::NoHost { port: "80".into() }));
         assert_eq!(target("1.2.3:80"), bad_host("1.2.3"));
         assert_eq!(target("two words:80"), bad_host("two words"));
         assert_eq!(target("a..b:80"), bad_host("a..b"));
@@ -586,14 +509,8 @@ mod tests {
     #[test]
     fn programs_with_a_slash_belong_to_the_folder() {
         let folder = Folder::new(Path::new("/srv/game")).unwrap();
-        assert_eq!(
-            folder.program("./start.sh"),
-            Ok("/srv/game/start.sh".into())
-        );
-        assert_eq!(
-            folder.program("bin/start"),
-            Ok("/srv/game/bin/start".into())
-        );
+        assert_eq!(folder.program("./start.sh"), Ok("/srv/game/start.sh".into()));
+        assert_eq!(folder.program("bin/start"), Ok("/srv/game/bin/start".into()));
         assert_eq!(folder.program("../start"), Ok("/srv/game/../start".into()));
         assert_eq!(folder.program("/bin/true"), Ok("/bin/true".into()));
         assert_eq!(folder.program("true"), Ok("true".into()));

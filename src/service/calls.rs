@@ -11,7 +11,9 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::dial::Dialer;
 use super::message::Message;
+use super::story::Short;
 use crate::config::{Service, Target};
 use crate::decide::{Answer, Cause, Deciders, Failure, FailureKind, Readiness, SleepVerdict};
 use crate::lifecycle::Call;
@@ -27,6 +29,25 @@ pub trait Reach: Send + Sync {
     fn probe(&self, at_most: Duration) -> Answer<'_, Result<Option<TcpStream>, String>>;
     /// From here on the target is at this address, or at its own again.
     fn redirect(&self, target: Option<Target>);
+}
+
+impl Reach for Dialer {
+    fn probe(&self, at_most: Duration) -> Answer<'_, Result<Option<TcpStream>, String>> {
+        Box::pin(async move {
+            match tokio::time::timeout(at_most, self.dial()).await {
+                Ok(Ok(connection)) => Ok(Some(connection)),
+                Ok(Err(error)) => Err(error.to_string()),
+                Err(_) => {
+                    let target = self.target();
+                    Err(format!("the target `{target}` did not answer within {}", Short(at_most)))
+                }
+            }
+        })
+    }
+
+    fn redirect(&self, target: Option<Target>) {
+        self.set(target);
+    }
 }
 
 /// The answer to a question.
@@ -66,7 +87,8 @@ impl Calls {
         let reach = Arc::clone(&self.reach);
         let (start, stop) = (config.start_timeout, config.stop_timeout);
         let connect = config.connect_timeout;
-        let reply_to = ReplyTo { call, on_grief: Some(request.on_grief()), inbox: self.inbox.clone() };
+        let reply_to =
+            ReplyTo { call, on_grief: Some(request.on_grief()), inbox: self.inbox.clone() };
         let task = async move {
             let reply = match request {
                 Request::Start(cause) => Reply::Started(by.lifecycle.start(cause, start).await),

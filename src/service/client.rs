@@ -77,7 +77,7 @@ async fn wait(
     };
     loop {
         if let Some(Refused { error, .. }) = &refused
-            && error.is_ours()
+            && !error.blames_target()
         {
             shared.cannot_dial(client, error);
             return None;

@@ -21,14 +21,14 @@ const INSIDE_MASK: u64 = 0xffff_ffff;
 
 /// Counts the clients inside, and lets them in or not.
 #[derive(Debug, Default)]
-pub struct Door {
+pub(super) struct Door {
     word: AtomicU64,
     vacated: Notify,
 }
 
 impl Door {
     /// Lets a client in, if the door is open.
-    pub fn enter(self: &Arc<Self>) -> Option<Inside> {
+    pub(super) fn enter(self: &Arc<Self>) -> Option<Inside> {
         let word = self
             .word
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
@@ -39,24 +39,24 @@ impl Door {
     }
 
     /// Lets a client in, whether the door is open or not: it has been waiting for this.
-    pub fn admit(self: &Arc<Self>, period: Period) -> Inside {
+    pub(super) fn admit(self: &Arc<Self>, period: Period) -> Inside {
         self.word.fetch_add(1, Ordering::AcqRel);
         Inside { door: Arc::clone(self), period }
     }
 
     /// Opens the door for this period.
-    pub fn open(&self, period: Period) {
+    pub(super) fn open(&self, period: Period) {
         let bits = OPEN | ((u64::from(period.0) << PERIOD_SHIFT) & PERIOD_MASK);
         self.change(|word| bits | (word & INSIDE_MASK));
     }
 
     /// Shuts the door. Who is inside stays.
-    pub fn shut(&self) {
+    pub(super) fn shut(&self) {
         self.change(|word| word & !OPEN);
     }
 
     /// Shuts the door if nobody is inside, and says whether it is shut and nobody is.
-    pub fn lock(&self) -> bool {
+    pub(super) fn lock(&self) -> bool {
         self.word
             .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
                 (word & INSIDE_MASK == 0).then_some(word & !OPEN)
@@ -65,30 +65,27 @@ impl Door {
     }
 
     /// How many clients are inside.
-    pub fn inside(&self) -> u64 {
+    pub(super) fn inside(&self) -> u64 {
         self.word.load(Ordering::Acquire) & INSIDE_MASK
     }
 
     /// Ends when a client has left as the last one, at once if that has happened since the last
     /// call. Others may have come in since.
-    pub async fn vacated(&self) {
+    pub(super) async fn vacated(&self) {
         self.vacated.notified().await;
     }
 
     /// Whether a client has left as the last one since the last call of this or of
     /// [`vacated`](Self::vacated).
-    pub fn was_vacated(&self) -> bool {
+    pub(super) fn was_vacated(&self) -> bool {
         std::pin::pin!(self.vacated.notified()).enable()
     }
 
     fn change(&self, change: impl Fn(u64) -> u64) {
         let mut word = self.word.load(Ordering::Acquire);
-        while let Err(other) = self.word.compare_exchange_weak(
-            word,
-            change(word),
-            Ordering::AcqRel,
-            Ordering::Acquire,
-        ) {
+        while let Err(other) =
+            self.word.compare_exchange_weak(word, change(word), Ordering::AcqRel, Ordering::Acquire)
+        {
             word = other;
         }
     }
@@ -100,14 +97,14 @@ fn period_of(word: u64) -> Period {
 
 /// The proof that a client is inside. It leaves when this is dropped.
 #[derive(Debug)]
-pub struct Inside {
+pub(super) struct Inside {
     door: Arc<Door>,
     period: Period,
 }
 
 impl Inside {
     /// The period in which it came in.
-    pub fn period(&self) -> Period {
+    pub(super) fn period(&self) -> Period {
         self.period
     }
 }

@@ -14,9 +14,7 @@ use super::calls::{Calls, Reach, Reply, Request};
 use super::message::{Message, Order, Waiter};
 use super::story::Story;
 use crate::config::Target;
-use crate::decide::{
-    self, Client, Deciders, Failure, FailureKind, Readiness, SleepVerdict,
-};
+use crate::decide::{self, Client, Deciders, Failure, FailureKind, Readiness, SleepVerdict};
 use crate::lifecycle::{
     Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep, Moment, News, Outcome, Phase,
     Policy, Question, Ready, Retry,
@@ -361,7 +359,8 @@ impl Driver {
     fn client_of(&self, cause: Cause) -> Option<Client> {
         let Cause::Client(id) = cause else { return None };
         let waiting = self.waiters.get(&id).map(|waiter| waiter.client);
-        waiting.or_else(|| self.passer.filter(|(passer, _)| *passer == id).map(|(_, client)| client))
+        waiting
+            .or_else(|| self.passer.filter(|(passer, _)| *passer == id).map(|(_, client)| client))
     }
 }
 

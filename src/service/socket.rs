@@ -46,10 +46,7 @@ impl Keepalive {
     }
 
     fn options(self) -> TcpKeepalive {
-        TcpKeepalive::new()
-            .with_time(self.idle)
-            .with_interval(self.interval)
-            .with_retries(PROBES)
+        TcpKeepalive::new().with_time(self.idle).with_interval(self.interval).with_retries(PROBES)
     }
 }
 
@@ -100,10 +97,7 @@ pub(super) fn prepare(socket: SockRef<'_>, keepalive: Option<Keepalive>) -> io::
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        reason = "a test that fails here should fail loudly"
-    )]
+    #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 
     use std::net::TcpStream;
 
@@ -124,10 +118,7 @@ mod tests {
             assert!(socket.tcp_nodelay().unwrap());
             assert!(socket.keepalive().unwrap());
             assert_eq!(socket.tcp_keepalive_time().unwrap(), MINUTE);
-            assert_eq!(
-                socket.tcp_keepalive_interval().unwrap(),
-                Duration::from_secs(10)
-            );
+            assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(10));
             assert_eq!(socket.tcp_keepalive_retries().unwrap(), 6);
         }
     }
@@ -165,16 +156,8 @@ mod tests {
         ] {
             let keepalive = Keepalive::after(idle);
             assert_eq!(keepalive.idle, Duration::from_secs(first), "{idle:?}");
-            assert_eq!(
-                keepalive.interval,
-                Duration::from_secs(interval),
-                "{idle:?}"
-            );
-            assert_eq!(
-                keepalive.patience(),
-                Duration::from_secs(patience),
-                "{idle:?}"
-            );
+            assert_eq!(keepalive.interval, Duration::from_secs(interval), "{idle:?}");
+            assert_eq!(keepalive.patience(), Duration::from_secs(patience), "{idle:?}");
         }
     }
 

@@ -118,7 +118,9 @@ impl Story {
         let error = failure.as_ref().map_or("unknown", |failure| failure.message.as_str());
         match news {
             News::FoundAwake => info!(service, %target, "the target is up"),
-            News::FoundAsleep => info!(service, %target, "the target is down; waiting for a client"),
+            News::FoundAsleep => {
+                info!(service, %target, "the target is down; waiting for a client")
+            }
             News::Unusable => error!(
                 service,
                 "no client can be served: see the error above; mend it and restart Dormouse",
@@ -195,7 +197,11 @@ impl Story {
                 info!(service, "no client is left; the target is stopped in {}", Short(delay));
             }
             News::StaysAwake(delay) => {
-                info!(service, "the plugin keeps the target up; it is asked again in {}", Short(delay));
+                info!(
+                    service,
+                    "the plugin keeps the target up; it is asked again in {}",
+                    Short(delay)
+                );
             }
             News::Stopping { cause, idle_for } => {
                 info!(service, cause = word(cause), idle = %Short(idle_for), "stopping the target");

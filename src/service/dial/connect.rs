@@ -82,9 +82,7 @@ fn has_route(address: SocketAddr) -> bool {
         SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
         SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
     };
-    UdpSocket::bind(own)
-        .and_then(|socket| socket.connect(address))
-        .is_ok()
+    UdpSocket::bind(own).and_then(|socket| socket.connect(address)).is_ok()
 }
 
 /// The lowest port that the system chooses for our end of a connection.
@@ -92,9 +90,7 @@ fn lowest_own_port() -> u16 {
     static LOWEST: OnceLock<u16> = OnceLock::new();
     *LOWEST.get_or_init(|| {
         let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
-        let lowest = range
-            .ok()
-            .and_then(|range| range.split_whitespace().next()?.parse().ok());
+        let lowest = range.ok().and_then(|range| range.split_whitespace().next()?.parse().ok());
         lowest.unwrap_or(0)
     })
 }

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use rustix::io::Errno;
 
-use crate::config::model::Target;
+use crate::config::Target;
 
 /// A failed dial, and its message for people.
 #[derive(Debug)]
@@ -39,22 +39,12 @@ pub enum DialErrorKind {
 impl DialError {
     pub(super) fn new(target: &Target, address: SocketAddr, source: io::Error) -> DialError {
         let kind = DialErrorKind::of(&source);
-        DialError {
-            kind,
-            target: target.clone(),
-            address: Some(address),
-            source,
-        }
+        DialError { kind, target: target.clone(), address: Some(address), source }
     }
 
     pub(super) fn unresolved(target: &Target, source: io::Error) -> DialError {
         let kind = DialErrorKind::Unresolved;
-        DialError {
-            kind,
-            target: target.clone(),
-            address: None,
-            source,
-        }
+        DialError { kind, target: target.clone(), address: None, source }
     }
 
     /// What kind of failure it was.
@@ -107,16 +97,8 @@ impl DialErrorKind {
 
 impl fmt::Display for DialError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let DialError {
-            kind,
-            target,
-            address,
-            source,
-        } = self;
-        let whom = Whom {
-            target,
-            address: address.as_ref(),
-        };
+        let DialError { kind, target, address, source } = self;
+        let whom = Whom { target, address: address.as_ref() };
         match kind {
             DialErrorKind::Refused => write!(f, "{whom} refused the connection"),
             DialErrorKind::TimedOut => write!(f, "{whom} did not answer in time"),
@@ -128,11 +110,7 @@ impl fmt::Display for DialError {
                 target.host,
             ),
             DialErrorKind::Exhausted => {
-                write!(
-                    f,
-                    "no connection to {whom} can be opened: {source}; {}",
-                    remedy(source)
-                )
+                write!(f, "no connection to {whom} can be opened: {source}; {}", remedy(source))
             }
             DialErrorKind::Other => write!(f, "the connection to {whom} failed: {source}"),
         }

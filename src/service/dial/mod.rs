@@ -26,7 +26,7 @@ pub use error::{DialError, DialErrorKind};
 use self::connect::connect;
 use self::place::Place;
 use super::socket::Keepalive;
-use crate::config::model::Target;
+use crate::config::Target;
 
 /// Opens connections to one target.
 #[derive(Debug)]
@@ -42,12 +42,7 @@ impl Dialer {
     /// the name included, has failed.
     pub fn new(target: Target, connect_timeout: Duration, keepalive: Option<Keepalive>) -> Dialer {
         let place = RwLock::new(Arc::new(Place::new(target.clone())));
-        Dialer {
-            configured: target,
-            place,
-            connect_timeout,
-            keepalive,
-        }
+        Dialer { configured: target, place, connect_timeout, keepalive }
     }
 
     /// From now on connects to `instead`, or again to the target that was configured.
@@ -102,10 +97,7 @@ impl Dialer {
                 Ok(stream) => return Ok(stream),
                 Err(error) => {
                     let error = DialError::new(place.target(), address, error);
-                    if failure
-                        .as_ref()
-                        .is_none_or(|other| error.kind() > other.kind())
-                    {
+                    if failure.as_ref().is_none_or(|other| error.kind() > other.kind()) {
                         failure = Some(error);
                     }
                 }
@@ -115,9 +107,6 @@ impl Dialer {
     }
 
     fn place(&self) -> Arc<Place> {
-        self.place
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.place.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

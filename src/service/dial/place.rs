@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::config::model::Target;
+use crate::config::Target;
 
 /// How long the addresses of a name hold. Long enough that a crowd of clients asks once, short
 /// enough that a server that moved is found by the time it is up.
@@ -33,11 +33,7 @@ impl Place {
     pub(super) fn new(target: Target) -> Place {
         let literal = target.host.parse::<IpAddr>().ok();
         let literal = literal.map(|address| [SocketAddr::new(address, target.port)].into());
-        Place {
-            target,
-            literal,
-            found: Mutex::new(None),
-        }
+        Place { target, literal, found: Mutex::new(None) }
     }
 
     /// What the config, or a plugin, says of it.
@@ -68,10 +64,7 @@ impl Place {
         if addresses.is_empty() {
             return Err(no_address());
         }
-        *found = Some(Found {
-            addresses: addresses.clone(),
-            since: Instant::now(),
-        });
+        *found = Some(Found { addresses: addresses.clone(), since: Instant::now() });
         Ok(addresses)
     }
 }

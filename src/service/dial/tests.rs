@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::connect::is_connected_to_itself;
 use super::place::Place;
 use super::{DialError, DialErrorKind, Dialer};
-use crate::config::model::Target;
+use crate::config::Target;
 use crate::service::socket::{self, Keepalive};
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -30,40 +30,25 @@ async fn a_connection_sends_at_once_and_notices_a_silent_end() {
     let socket = SockRef::from(&stream);
     assert!(socket.tcp_nodelay().unwrap());
     assert!(socket.keepalive().unwrap());
-    assert_eq!(
-        socket.tcp_keepalive_time().unwrap(),
-        Duration::from_secs(60)
-    );
-    assert_eq!(
-        socket.tcp_keepalive_interval().unwrap(),
-        Duration::from_secs(10)
-    );
+    assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+    assert_eq!(socket.tcp_keepalive_interval().unwrap(), Duration::from_secs(10));
     assert_eq!(socket.tcp_keepalive_retries().unwrap(), 6);
 }
 
 #[tokio::test]
 async fn keepalive_can_be_off() {
     let listener = listener().await;
-    let stream = Dialer::new(target_of(&listener), PATIENCE, None)
-        .dial()
-        .await
-        .unwrap();
+    let stream = Dialer::new(target_of(&listener), PATIENCE, None).dial().await.unwrap();
     assert!(!SockRef::from(&stream).keepalive().unwrap());
 }
 
 #[tokio::test]
 async fn nobody_listening_is_a_refusal() {
     let target = target_of(&listener().await);
-    let error = Dialer::new(target.clone(), PATIENCE, None)
-        .dial()
-        .await
-        .unwrap_err();
+    let error = Dialer::new(target.clone(), PATIENCE, None).dial().await.unwrap_err();
     assert_eq!(error.kind(), DialErrorKind::Refused);
     assert!(error.blames_target());
-    assert_eq!(
-        error.to_string(),
-        format!("the target `{target}` refused the connection")
-    );
+    assert_eq!(error.to_string(), format!("the target `{target}` refused the connection"));
 }
 
 #[tokio::test]
@@ -83,10 +68,7 @@ async fn a_target_that_keeps_silent_times_out() {
     let error = dialer.dial().await.unwrap_err();
     assert_eq!(error.kind(), DialErrorKind::TimedOut);
     assert!(error.blames_target());
-    assert_eq!(
-        error.to_string(),
-        format!("the target `{address}` did not answer in time")
-    );
+    assert_eq!(error.to_string(), format!("the target `{address}` did not answer in time"));
     assert!(before.elapsed() >= Duration::from_millis(100));
 }
 
@@ -94,14 +76,8 @@ async fn a_target_that_keeps_silent_times_out() {
 async fn a_name_is_resolved_and_each_of_its_addresses_tried() {
     // Where `localhost` is `::1` as well, that one refuses.
     let listener = listener().await;
-    let target = Target {
-        host: "localhost".into(),
-        ..target_of(&listener)
-    };
-    let stream = Dialer::new(target, PATIENCE, None)
-        .dial()
-        .await
-        .expect("a connection");
+    let target = Target { host: "localhost".into(), ..target_of(&listener) };
+    let stream = Dialer::new(target, PATIENCE, None).dial().await.expect("a connection");
     assert_eq!(stream.peer_addr().unwrap(), listener.local_addr().unwrap());
 }
 
@@ -109,29 +85,18 @@ async fn a_name_is_resolved_and_each_of_its_addresses_tried() {
 async fn a_name_that_is_no_name_does_not_resolve() {
     // Labels have at most 63 characters, so that nobody has to be asked.
     let host = "x".repeat(64);
-    let target = Target {
-        host: host.clone(),
-        port: 1,
-    };
-    let error = Dialer::new(target, PATIENCE, None)
-        .dial()
-        .await
-        .unwrap_err();
+    let target = Target { host: host.clone(), port: 1 };
+    let error = Dialer::new(target, PATIENCE, None).dial().await.unwrap_err();
     assert_eq!(error.kind(), DialErrorKind::Unresolved);
     assert!(error.blames_target());
     let message = error.to_string();
-    assert!(message.starts_with(&format!(
-        "the name `{host}` of the target can't be resolved: "
-    )));
+    assert!(message.starts_with(&format!("the name `{host}` of the target can't be resolved: ")));
     assert!(message.ends_with("; check its spelling, and the name server of this machine"));
 }
 
 #[tokio::test]
 async fn a_name_is_not_looked_up_for_each_client() {
-    let place = Place::new(Target {
-        host: "localhost".into(),
-        port: 1,
-    });
+    let place = Place::new(Target { host: "localhost".into(), port: 1 });
     let first = place.resolve().await.unwrap();
     let second = place.resolve().await.unwrap();
     assert!(Arc::ptr_eq(&first, &second));
@@ -168,10 +133,7 @@ async fn a_socket_that_is_connected_to_itself_is_found_out() {
 
 #[test]
 fn a_lack_of_ours_is_not_taken_for_a_sleeping_target() {
-    let target = Target {
-        host: "mc.example".into(),
-        port: 25565,
-    };
+    let target = Target { host: "mc.example".into(), port: 25565 };
     for (errno, kind, message) in [
         (
             Errno::MFILE,
@@ -236,8 +198,5 @@ fn target_of(listener: &TcpListener) -> Target {
 }
 
 fn target(address: SocketAddr) -> Target {
-    Target {
-        host: address.ip().to_string(),
-        port: address.port(),
-    }
+    Target { host: address.ip().to_string(), port: address.port() }
 }
