@@ -6,8 +6,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
-use super::calls::Reply;
 use super::door::Inside;
+use super::driver::Reply;
 use crate::decide::{Client, Deciders, Gate};
 use crate::lifecycle::{Call, ClientId, Period, Reason};
 

@@ -11,7 +11,6 @@
 //! Clients are served on one runtime, *traffic*; drivers, plugins and hooks live on another,
 //! *decisions*, so that nothing a plugin does takes a worker away from a connection.
 
-mod calls;
 mod client;
 pub mod dial;
 mod door;
@@ -22,7 +21,6 @@ mod message;
 mod presence;
 pub mod relay;
 pub mod socket;
-mod story;
 mod throttle;
 
 use std::future::Future;
@@ -34,13 +32,13 @@ use std::time::Instant;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-pub use calls::Reach;
 use dial::{DialError, Dialer};
 use door::Door;
 use driver::Driver;
+pub use driver::Reach;
 use message::Message;
 use relay::Paths;
 use throttle::Throttle;
@@ -53,7 +51,6 @@ use crate::lifecycle::{ClientId, Phase};
 pub struct Service {
     shared: Arc<Shared>,
     closing: CancellationToken,
-    driver: JoinHandle<()>,
 }
 
 /// What all parts of a service have at hand.
@@ -82,6 +79,8 @@ pub struct Ground {
     pub traffic: Handle,
     /// Where decisions are made. Not the same runtime, or a plugin holds up connections.
     pub decisions: Handle,
+    /// The drivers: each ends when there is nothing left to do after [`Service::exit`].
+    pub drivers: TaskTracker,
     /// How bytes are passed on.
     pub paths: Paths,
 }
@@ -103,7 +102,7 @@ impl Service {
         let (shared, inbox) = Shared::new(config, dialer, ground);
         let reach: Arc<dyn Reach> = Arc::clone(&shared.dialer) as Arc<dyn Reach>;
         let driver = Driver::new(Arc::clone(&shared), inbox, Arc::clone(&reach), seed());
-        let driver = ground.decisions.spawn(driver.drive());
+        ground.drivers.spawn_on(driver.drive(), &ground.decisions);
         ground.decisions.spawn(boot(Arc::clone(&shared), reach, deciders));
         let closing = CancellationToken::new();
         for (address, listener) in listeners {
@@ -120,7 +119,7 @@ impl Service {
                 }
             });
         }
-        Service { shared, closing, driver }
+        Service { shared, closing }
     }
 
     /// Begins the exit: no new clients, and nobody waits any longer. Those inside may finish.
@@ -137,13 +136,6 @@ impl Service {
     /// The time for those inside is up: they have been cut off.
     pub fn cut(&self) {
         let _ = self.shared.inbox.send(Message::Cut);
-    }
-
-    /// Ends when there is nothing left to do after [`exit`](Self::exit).
-    pub async fn finished(&mut self) {
-        if let Err(error) = (&mut self.driver).await {
-            tracing::error!(service = %self.shared.config.name, %error, "the driver came to grief");
-        }
     }
 }
 

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use tracing::{debug, error, info, warn};
 
-use super::Shared;
-use super::throttle::Throttle;
 use crate::config::Target;
 use crate::decide::{Client, Failure};
 use crate::lifecycle::{Cause, News, Reason};
+use crate::service::Shared;
+use crate::service::throttle::Throttle;
 
 /// A start that goes on tells how far it is this often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(10);

@@ -1,6 +1,11 @@
 //! The task that owns the lifecycle of one service: it tells it what happens, and does what it
 //! says. It never waits for anything but the next message.
 
+mod calls;
+mod story;
+#[cfg(test)]
+mod tests;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,9 +15,12 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
-use super::calls::{Calls, Reach, Reply, Request};
 use super::message::{Message, Order, Waiter};
-use super::story::Story;
+pub use calls::Reach;
+pub(super) use calls::Reply;
+use calls::{Calls, Request};
+use story::Story;
+
 use crate::config::Target;
 use crate::decide::{self, Client, Deciders, Failure, FailureKind, Readiness, SleepVerdict};
 use crate::lifecycle::{
@@ -20,9 +28,9 @@ use crate::lifecycle::{
     Policy, Question, Ready, Retry,
 };
 
-/// The last client counts as gone only after it has been gone for this share of the cool-down, or
-/// for [`SETTLE_MOST`]: a service with many short connections is vacant all the time, and nobody
-/// wants to be told.
+/// A service with many short connections is vacant all the time. So that neither the log nor the
+/// lifecycle hears of each, they hear of it once in this share of the cool-down, or in
+/// [`SETTLE_MOST`].
 const SETTLE_SHARE: u32 = 10;
 const SETTLE_MOST: Duration = Duration::from_secs(1);
 /// How long a decider that breaks its own deadline is waited for.
@@ -46,8 +54,10 @@ pub(super) struct Driver {
     /// The connection by which the target was found ready, for the first client.
     connection: Option<TcpStream>,
     story: Story,
-    /// When the last client left, if that has not been told yet.
+    /// When the service became vacant, while it is not certain to stay so.
     vacated: Option<Instant>,
+    /// When the cool-down ends that people have not been told of.
+    untold_cooldown: Option<Instant>,
     leaving: bool,
     finished: bool,
 }
@@ -88,6 +98,7 @@ impl Driver {
             connection: None,
             story: Story::new(Arc::clone(&shared)),
             vacated: None,
+            untold_cooldown: None,
             leaving: false,
             finished: false,
             shared,
@@ -132,21 +143,29 @@ impl Driver {
         if self.leaving {
             self.feed(Event::Drained);
         } else {
-            self.vacated = Some(Instant::now());
+            self.cool_down();
         }
     }
 
+    /// The cool-down begins, or begins again.
+    fn cool_down(&mut self) {
+        let now = Instant::now();
+        self.vacated = Some(now);
+        self.feed(Event::Vacant { since: self.moment(now) });
+    }
+
     fn settle_vacancy(&mut self) {
-        let Some(left) = self.vacated.take() else { return };
+        self.vacated = None;
         let came_and_went = self.shared.door.was_vacated();
+        let untold = self.untold_cooldown.take();
         if self.shared.door.inside() > 0 {
             return;
         }
         if came_and_went {
-            self.vacated = Some(Instant::now());
-        } else {
-            let since = self.moment(left);
-            self.feed(Event::Vacant { since });
+            self.cool_down();
+        } else if let Some(until) = untold {
+            let left = until.saturating_duration_since(Instant::now());
+            self.story.tell(News::CoolingDown(left), None);
         }
     }
 
@@ -325,6 +344,12 @@ impl Driver {
     }
 
     fn tell(&mut self, news: News) {
+        if let News::CoolingDown(delay) = news
+            && self.vacated.is_some()
+        {
+            self.untold_cooldown = Some(Instant::now() + delay);
+            return;
+        }
         let client = match news {
             News::Starting(cause) | News::Stopping { cause, .. } => self.client_of(cause),
             _ => None,

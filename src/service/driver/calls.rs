@@ -11,12 +11,12 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::dial::Dialer;
-use super::message::Message;
 use super::story::Short;
 use crate::config::{Service, Target};
 use crate::decide::{Answer, Cause, Deciders, Failure, FailureKind, Readiness, SleepVerdict};
 use crate::lifecycle::Call;
+use crate::service::dial::Dialer;
+use crate::service::message::Message;
 
 /// How long one attempt to connect may take while the target starts: a machine that is still down
 /// swallows the first packets, and a fresh attempt finds it sooner than the kernel's retries.
@@ -51,7 +51,7 @@ impl Reach for Dialer {
 }
 
 /// The answer to a question.
-pub(super) enum Reply {
+pub(in crate::service) enum Reply {
     Started(Result<(), Failure>),
     Stopped(Result<(), Failure>),
     Ready(Result<Readiness, Failure>),
