@@ -1,1 +1,88 @@
-//! The command line.
+//! The command line: one file a command, and one place where errors are told.
+//!
+//! Data goes to stdout, everything else to stderr. The exit status is 0 if all went well, 2 for
+//! wrong usage, and 1 for anything else that failed. Nothing below this module prints an error or
+//! ends the process: commands return a [`Failure`].
+
+mod arguments;
+mod check;
+mod completions;
+mod failure;
+mod usage;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use crate::config::{self, Config, Faults};
+use crate::telemetry::{self, Format};
+
+pub use check::Exports;
+pub use failure::{Complaint, Failure};
+
+use arguments::{Invocation, Source, Task};
+
+/// Does what the arguments of this process say.
+pub fn main() -> ExitCode {
+    let done = arguments::read(std::env::args_os()).and_then(|invocation| execute(&invocation));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn execute(invocation: &Invocation) -> Result<(), Failure> {
+    telemetry::start(invocation.log);
+    match &invocation.task {
+        Task::Proxy(source) => {
+            let _config = config_of(source, invocation)?;
+            Err(not_here("run"))
+        }
+        Task::Demo => Err(not_here("demo")),
+        Task::Inspect { file: _ } => Err(not_here("plugin inspect")),
+        Task::Check { config } => check::execute(config.as_deref(), |_plugin| {
+            Ok(Exports {
+                lifecycle: true,
+                readiness: true,
+                gate: true,
+                idleness: true,
+            })
+        }),
+        Task::Completions { shell } => completions::execute(*shell),
+    }
+}
+
+/// The refusal of a command that this build does not have.
+fn not_here(command: &str) -> Failure {
+    Failure::from(Complaint::new(format!("this build has no `{command}`")))
+}
+
+/// The config that somebody wants to run.
+fn config_of(source: &Source, invocation: &Invocation) -> Result<Config, Failure> {
+    match source {
+        Source::Flags(flags) => config::from_flags(flags).map_err(Failure::BadFlags),
+        Source::File(path) => {
+            let (config, warnings) = load(path.as_deref())?;
+            match invocation.log.format {
+                Format::Text => tell(&warnings),
+                Format::Json => warnings.lines().for_each(|line| tracing::warn!("{line}")),
+            }
+            Ok(config)
+        }
+    }
+}
+
+/// Reads the config file that is named, or the one that is found.
+fn load(given: Option<&Path>) -> Result<(Config, Faults), Failure> {
+    let path = config::locate(given).map_err(Failure::BadConfig)?;
+    config::read(&path).map_err(Failure::BadConfig)
+}
+
+/// Writes warnings to stderr.
+fn tell(warnings: &Faults) {
+    if !warnings.is_empty() {
+        let text = warnings.render(telemetry::stderr_has_colour());
+        // Without a stderr there is nobody to tell.
+        let _ = writeln!(std::io::stderr(), "{text}\n");
+    }
+}

@@ -69,8 +69,10 @@ pub enum Problem {
     NotUtf8,
     /// Not TOML.
     Syntax {
-        /// What the parser says.
+        /// What is wrong.
         message: String,
+        /// What to do about it.
+        remedy: Option<String>,
     },
     /// The folder that paths are relative to has a name that is not UTF-8, or is gone.
     BadFolder {
@@ -309,7 +311,7 @@ impl Problem {
                 format!("this is no config file: it is longer than {most} bytes")
             }
             Problem::NotUtf8 => "the config file is not UTF-8 text".into(),
-            Problem::Syntax { message } => format!("this is not TOML: {}", shown(message)),
+            Problem::Syntax { message, .. } => format!("this is not TOML: {}", shown(message)),
             Problem::BadFolder { reason } => {
                 format!("paths can't be resolved: {}", shown(reason))
             }
@@ -458,7 +460,7 @@ impl Problem {
         Some(match self {
             Problem::NotFound => "check the path after `--config`".into(),
             Problem::NoneFound { .. } => format!(
-                "name one with `--config FILE`, or write `dormouse.toml`, for example:\n\n{EXAMPLE}"
+                "name one with `--config FILE`, or write `dormouse.toml`, for example:\n{EXAMPLE}"
             ),
             Problem::Folder => "name the file in it, for example `--config DIR/dormouse.toml`".into(),
             Problem::Unreadable { denied: true, .. } => {
@@ -468,11 +470,11 @@ impl Problem {
             Problem::Unreadable { denied: false, .. } => return None,
             Problem::TooLong { .. } => "check the path after `--config`".into(),
             Problem::NotUtf8 => "save the file as UTF-8 in your editor".into(),
-            Problem::Syntax { message } => return syntax_remedy(message),
+            Problem::Syntax { remedy, .. } => return remedy.clone(),
             Problem::BadFolder { .. } => {
                 "keep the config in a folder that exists and whose path is UTF-8".into()
             }
-            Problem::NoServices => format!("a service looks like this:\n\n{EXAMPLE}"),
+            Problem::NoServices => format!("a service looks like this:\n{EXAMPLE}"),
             Problem::UnknownKey { meant: Some(_), .. } => return None,
             Problem::UnknownKey { known, .. } => {
                 format!("the keys here are {}", either(known, "and"))
@@ -548,18 +550,6 @@ impl Problem {
                  or delete it"
             ),
         })
-    }
-}
-
-/// What to do about text that is no TOML, where that is more than the parser says itself.
-fn syntax_remedy(message: &str) -> Option<String> {
-    let message = message.to_lowercase();
-    if message.contains("duplicate key") {
-        Some("each key and each `[table]` may stand there once".into())
-    } else if message.contains("string") || message.contains("quoted") {
-        Some("texts stand in quotes: `listen = \"0.0.0.0:8080\"`".into())
-    } else {
-        None
     }
 }
 

@@ -17,6 +17,7 @@ mod plugin;
 mod reader;
 mod render;
 mod service;
+mod syntax;
 mod values;
 
 use std::fs::File;
@@ -29,7 +30,7 @@ pub use flags::{Flags, from_flags};
 pub use hooks::{HookProblem, problem_with};
 pub use model::*;
 pub use plugin::BUILTINS;
-pub use render::Faults;
+pub use render::{Faults, message};
 pub use values::{AddressMistake, DurationMistake, ProgramMistake};
 
 use folders::Surroundings;
@@ -129,7 +130,7 @@ fn understand(text: &str, path: &Path, faults: &mut Vec<Fault>) -> Option<Config
     let (tree, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         // What comes after a mistake like that is a guess, so nothing is said about it.
-        faults.extend(errors.into_iter().map(syntax));
+        faults.extend(syntax::faults(errors, text));
         return None;
     }
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -173,15 +174,4 @@ fn directory(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Opt
         return None;
     }
     Some(folder.path(text))
-}
-
-/// What the parser says, as a fault.
-fn syntax(error: toml::de::Error) -> Fault {
-    let problem = Problem::Syntax {
-        message: error.message().to_owned(),
-    };
-    Fault {
-        place: error.span(),
-        problem,
-    }
 }

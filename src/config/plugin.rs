@@ -143,8 +143,13 @@ impl Plugins {
         PluginId(self.used.len() - 1)
     }
 
-    /// Those that are used. Warns of the others.
+    /// Those that are used. Warns of the others, unless one of them may be what a reference meant
+    /// that leads nowhere.
     pub(super) fn finish(self, faults: &mut Vec<Fault>) -> Vec<Plugin> {
+        let is_lost = |fault: &Fault| matches!(fault.problem, Problem::UnknownPlugin { .. });
+        if faults.iter().any(is_lost) {
+            return self.used;
+        }
         for declared in self.declared {
             if declared.used_as.is_none() {
                 let name = declared.name;

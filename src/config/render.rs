@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::fault::{Fault, Severity, shown};
 
@@ -48,15 +48,10 @@ impl Faults {
 
     /// The faults one after the other, with a line between them. `colour` is for terminals.
     pub fn render(&self, colour: bool) -> String {
-        let renderer = if colour {
-            Renderer::styled()
-        } else {
-            Renderer::plain()
-        };
         let rendered: Vec<_> = self
             .list
             .iter()
-            .map(|fault| renderer.render(&[self.group(fault)]))
+            .map(|fault| self.render_one(fault, colour))
             .collect();
         rendered.join("\n\n")
     }
@@ -90,29 +85,53 @@ impl Faults {
         (line, column)
     }
 
-    fn group<'a>(&'a self, fault: &'a Fault) -> Group<'a> {
+    fn render_one(&self, fault: &Fault, colour: bool) -> String {
+        let problem = &fault.problem;
+        let (Some(path), Some(place)) = (&self.path, &fault.place) else {
+            let title = match &self.path {
+                Some(path) => format!("{}: {}", shown(path), problem.title()),
+                None => problem.title(),
+            };
+            return message(&title, problem.remedy().as_deref(), colour);
+        };
         let level = match fault.severity() {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let problem = &fault.problem;
-        let mut group = Group::with_title(level.primary_title(problem.title()));
-        match (&self.path, &fault.place) {
-            (Some(path), Some(place)) => {
-                let primary = AnnotationKind::Primary
-                    .span(place.clone())
-                    .label(problem.label());
-                let mut snippet = Snippet::source(&self.text).path(path).annotation(primary);
-                if let Some((place, label)) = problem.related() {
-                    snippet = snippet.annotation(AnnotationKind::Context.span(place).label(label));
-                }
-                group = group.element(snippet);
-            }
-            (Some(path), None) => group = group.element(Origin::path(path)),
-            (None, _) => {}
+        let primary = AnnotationKind::Primary
+            .span(place.clone())
+            .label(problem.label());
+        let mut snippet = Snippet::source(&self.text).path(path).annotation(primary);
+        if let Some((place, label)) = problem.related() {
+            snippet = snippet.annotation(AnnotationKind::Context.span(place).label(label));
         }
-        group.elements(problem.remedy().map(|remedy| Level::HELP.message(remedy)))
+        let group = level
+            .primary_title(problem.title())
+            .element(snippet)
+            .elements(problem.remedy().map(|remedy| Level::HELP.message(remedy)));
+        let renderer = if colour {
+            Renderer::styled()
+        } else {
+            Renderer::plain()
+        };
+        renderer.render(&[group])
     }
+}
+
+/// An error that is about no place in a file, in the form of those that are: what is wrong, and
+/// what to do about it. The caller sees to it that there are no control characters in either.
+pub fn message(what: &str, remedy: Option<&str>, colour: bool) -> String {
+    let (error, help, reset) = if colour {
+        ("\x1b[1;91m", "\x1b[1;96m", "\x1b[0m")
+    } else {
+        ("", "", "")
+    };
+    let mut text = format!("{error}error{reset}: {}", what.replace('\n', "\n       "));
+    if let Some(remedy) = remedy {
+        let remedy = remedy.replace('\n', "\n          ");
+        text.push_str(&format!("\n  = {help}help{reset}: {remedy}"));
+    }
+    text
 }
 
 impl fmt::Display for Faults {

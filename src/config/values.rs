@@ -142,7 +142,7 @@ impl AddressMistake {
             AddressMistake::Path => "there is a path behind the address".into(),
             AddressMistake::NoPort => "the port is missing".into(),
             AddressMistake::NoHost { .. } => "the address before the port is missing".into(),
-            AddressMistake::PortZero => "port 0 stands for any port".into(),
+            AddressMistake::PortZero => "there is no port 0".into(),
             AddressMistake::Port { port } if port.is_empty() => "the port is missing".into(),
             AddressMistake::Port { .. } => "a port is a number from 1 to 65535".into(),
             AddressMistake::Brackets => "an IPv6 address with a port needs brackets".into(),
@@ -158,6 +158,9 @@ impl AddressMistake {
     pub(super) fn remedy(&self, key: &str, text: &str) -> String {
         let listens = matches!(key, "listen" | "--proxy-ip" | "--proxy-port");
         match self {
+            AddressMistake::Name { .. } if key == "--proxy-ip" => {
+                "write an address of this machine, or 0.0.0.0 for all of its IPv4 addresses".into()
+            }
             AddressMistake::NoHost { port } if listens => format!(
                 "write \"0.0.0.0:{port}\" for all IPv4 addresses of this machine, \
                  \"127.0.0.1:{port}\" for this machine alone"
@@ -245,7 +248,14 @@ pub(super) fn address(text: &str) -> Result<IpAddr, AddressMistake> {
     if text.is_empty() {
         return Err(AddressMistake::Empty);
     }
-    host_address(text).ok_or_else(|| AddressMistake::Host { host: text.into() })
+    match host_address(text) {
+        Some(address) => Ok(address),
+        None if is_name(text) => Err(AddressMistake::Name {
+            host: text.into(),
+            port: String::new(),
+        }),
+        None => Err(AddressMistake::Host { host: text.into() }),
+    }
 }
 
 /// A port that one can connect to.
