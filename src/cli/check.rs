@@ -7,9 +7,10 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::{Complaint, Failure, load, tell};
+use super::{Complaint, Failure, failure, load, warn};
 use crate::config::{
     self, Config, Decider, ExecGrant, OnGateError, Plugin, PluginId, PluginSource, Service,
+    Severity,
 };
 use crate::telemetry::printable;
 
@@ -34,7 +35,7 @@ pub(super) fn execute(
     exports: impl Fn(&Plugin) -> Result<Exports, Complaint>,
 ) -> Result<(), Failure> {
     let (config, warnings) = load(given)?;
-    tell(&warnings);
+    warn(&warnings);
     let mut complaints = Vec::new();
     let exports: Vec<_> = config
         .plugins
@@ -50,6 +51,10 @@ pub(super) fn execute(
         exports,
     };
     checked.complain(&mut complaints);
+    let odd = checked.odd_grants();
+    if !odd.is_empty() {
+        failure::tell(Severity::Warning, &odd);
+    }
     let mut stdout = io::stdout().lock();
     stdout.write_all(checked.report(complaints.is_empty()).as_bytes())?;
     stdout.flush()?;
@@ -93,15 +98,40 @@ impl Checked<'_> {
             }
         }
         for plugin in &self.config.plugins {
-            for grant in &plugin.allow.exec {
-                if let Some(problem) = config::problem_with(&grant.program) {
+            for (hook, program) in hooks(plugin) {
+                if let Some(problem) = config::problem_with(program) {
+                    let owner = match &plugin.hooks_of {
+                        Some(service) => format!("service `{service}`"),
+                        None => format!("plugin `{}`", plugin.name),
+                    };
                     complaints.push(
-                        Complaint::new(format!("{}: {problem}", owner(plugin)))
+                        Complaint::new(format!("the `{hook}` hook of {owner}: {problem}"))
                             .remedy(problem.remedy()),
                     );
                 }
             }
         }
+    }
+
+    /// Programs that plugins may run and that can't be run. It is no error: a plugin may have a
+    /// grant for each of several programs, of which one is installed.
+    fn odd_grants(&self) -> Vec<Complaint> {
+        let mut odd = Vec::new();
+        for plugin in &self.config.plugins {
+            for ExecGrant { program, .. } in &plugin.allow.exec {
+                if hooks(plugin).any(|(_, hook)| hook == program) {
+                    continue;
+                }
+                if let Some(problem) = config::problem_with(program) {
+                    let name = &plugin.name;
+                    odd.push(
+                        Complaint::new(format!("`allow.exec` of plugin `{name}`: {problem}"))
+                            .remedy(problem.remedy()),
+                    );
+                }
+            }
+        }
+        odd
     }
 
     fn exports(&self, id: PluginId) -> Option<Exports> {
@@ -260,12 +290,14 @@ impl Exports {
     }
 }
 
-/// Whose program it is.
-fn owner(plugin: &Plugin) -> String {
-    match &plugin.hooks_of {
-        Some(service) => format!("hooks of service `{service}`"),
-        None => format!("`allow.exec` of plugin `{}`", plugin.name),
-    }
+/// The hooks of a shell plugin, and their programs.
+fn hooks(plugin: &Plugin) -> impl Iterator<Item = (&str, &str)> {
+    let is_shell = plugin.source == PluginSource::Builtin("shell");
+    let hooks = plugin.settings.as_object().filter(|_| is_shell);
+    hooks.into_iter().flatten().filter_map(|(hook, command)| {
+        let program = command.as_array()?.first()?.as_str()?;
+        Some((hook.as_str(), program))
+    })
 }
 
 fn run(grant: &ExecGrant) -> String {

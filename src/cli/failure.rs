@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
-use crate::config::{self, Faults};
+use crate::config::{self, Faults, Severity};
 use crate::telemetry::{printable, stderr_has_colour};
 
 /// The exit status of wrong usage.
@@ -80,11 +80,7 @@ impl Failure {
                 ExitCode::FAILURE
             }
             Failure::Complaints(complaints) => {
-                let told: Vec<_> = complaints
-                    .iter()
-                    .map(|complaint| text(complaint, colour))
-                    .collect();
-                say(&told.join("\n\n"));
+                tell(Severity::Error, &complaints);
                 ExitCode::FAILURE
             }
             // A reader that has read enough, such as `head`.
@@ -92,10 +88,8 @@ impl Failure {
                 ExitCode::SUCCESS
             }
             Failure::Output(error) => {
-                say(&text(
-                    &Complaint::new(format!("stdout can't be written: {error}")),
-                    colour,
-                ));
+                let complaint = Complaint::new(format!("stdout can't be written: {error}"));
+                tell(Severity::Error, &[complaint]);
                 ExitCode::FAILURE
             }
         }
@@ -103,16 +97,25 @@ impl Failure {
 }
 
 /// Writes to stderr. Where that can't be written there is nobody to tell.
-fn say(text: &str) {
+pub(super) fn say(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// A complaint in the form that faults of a config have.
-fn text(complaint: &Complaint, colour: bool) -> String {
-    let clean = |text: &String| {
-        let lines: Vec<_> = text.lines().map(printable).collect();
-        lines.join("\n")
-    };
-    let remedy = complaint.remedy.as_ref().map(clean);
-    config::message(&clean(&complaint.what), remedy.as_deref(), colour)
+/// Writes complaints to stderr, in the form that faults of a config have.
+pub(super) fn tell(severity: Severity, complaints: &[Complaint]) {
+    let colour = stderr_has_colour();
+    let told: Vec<_> = complaints
+        .iter()
+        .map(|complaint| {
+            let remedy = complaint.remedy.as_deref().map(clean);
+            config::message(severity, &clean(&complaint.what), remedy.as_deref(), colour)
+        })
+        .collect();
+    say(&told.join("\n\n"));
+}
+
+/// Text without control characters, apart from line breaks.
+fn clean(text: &str) -> String {
+    let lines: Vec<_> = text.lines().map(printable).collect();
+    lines.join("\n")
 }

@@ -10,7 +10,6 @@ mod completions;
 mod failure;
 mod usage;
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -64,7 +63,7 @@ fn config_of(source: &Source, invocation: &Invocation) -> Result<Config, Failure
         Source::File(path) => {
             let (config, warnings) = load(path.as_deref())?;
             match invocation.log.format {
-                Format::Text => tell(&warnings),
+                Format::Text => warn(&warnings),
                 Format::Json => warnings.lines().for_each(|line| tracing::warn!("{line}")),
             }
             Ok(config)
@@ -78,11 +77,9 @@ fn load(given: Option<&Path>) -> Result<(Config, Faults), Failure> {
     config::read(&path).map_err(Failure::BadConfig)
 }
 
-/// Writes warnings to stderr.
-fn tell(warnings: &Faults) {
+/// Tells of what is odd about a config that can be used.
+fn warn(warnings: &Faults) {
     if !warnings.is_empty() {
-        let text = warnings.render(telemetry::stderr_has_colour());
-        // Without a stderr there is nobody to tell.
-        let _ = writeln!(std::io::stderr(), "{text}\n");
+        failure::say(&(warnings.render(telemetry::stderr_has_colour()) + "\n"));
     }
 }

@@ -7,7 +7,9 @@
 //!
 //! The flags of the tool that this one grew from take the short way: [`from_flags`].
 
+mod addresses;
 mod commands;
+mod deciders;
 mod fault;
 mod flags;
 mod folders;
@@ -17,21 +19,25 @@ mod plugin;
 mod reader;
 mod render;
 mod service;
+mod settings;
 mod syntax;
 mod values;
+mod wording;
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use fault::{EXAMPLE, Fault, Problem, Severity, Span};
+pub use addresses::AddressMistake;
+pub use fault::{Fault, Problem, Severity, Span};
 pub use flags::{Flags, from_flags};
 pub use hooks::{HookProblem, problem_with};
 pub use model::*;
 pub use plugin::BUILTINS;
 pub use render::{Faults, message};
-pub use values::{AddressMistake, DurationMistake, ProgramMistake};
+pub use values::{DurationMistake, ProgramMistake};
+pub use wording::EXAMPLE;
 
 use folders::Surroundings;
 use plugin::Plugins;

@@ -4,7 +4,8 @@ use std::fmt;
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::fault::{Fault, Severity, shown};
+use super::fault::{Fault, Severity};
+use super::wording::shown;
 
 /// Everything that is wrong with one config; at least one thing, if it stands in an `Err`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +93,12 @@ impl Faults {
                 Some(path) => format!("{}: {}", shown(path), problem.title()),
                 None => problem.title(),
             };
-            return message(&title, problem.remedy().as_deref(), colour);
+            return message(
+                fault.severity(),
+                &title,
+                problem.remedy().as_deref(),
+                colour,
+            );
         };
         let level = match fault.severity() {
             Severity::Error => Level::ERROR,
@@ -118,15 +124,19 @@ impl Faults {
     }
 }
 
-/// An error that is about no place in a file, in the form of those that are: what is wrong, and
+/// A fault that is about no place in a file, in the form of those that are: what is wrong, and
 /// what to do about it. The caller sees to it that there are no control characters in either.
-pub fn message(what: &str, remedy: Option<&str>, colour: bool) -> String {
-    let (error, help, reset) = if colour {
-        ("\x1b[1;91m", "\x1b[1;96m", "\x1b[0m")
+pub fn message(severity: Severity, what: &str, remedy: Option<&str>, colour: bool) -> String {
+    let (word, style) = match severity {
+        Severity::Error => ("error", "\x1b[1;91m"),
+        Severity::Warning => ("warning", "\x1b[1;33m"),
+    };
+    let (style, help, reset) = if colour {
+        (style, "\x1b[1;96m", "\x1b[0m")
     } else {
         ("", "", "")
     };
-    let mut text = format!("{error}error{reset}: {}", what.replace('\n', "\n       "));
+    let mut text = format!("{style}{word}{reset}: {}", what.replace('\n', "\n       "));
     if let Some(remedy) = remedy {
         let remedy = remedy.replace('\n', "\n          ");
         text.push_str(&format!("\n  = {help}help{reset}: {remedy}"));

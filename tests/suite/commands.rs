@@ -1,5 +1,10 @@
 //! The commands that start nothing: what they print.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a test that fails here should fail loudly"
+)]
+
 use std::process::{Command, Stdio};
 
 use crate::support::command::Folder;
@@ -20,7 +25,7 @@ lifecycle = "scripts"
 
 [plugins.scripts]
 wasm = "builtin:shell"
-settings = { start = "./start.sh", stop = "./stop.sh" }
+settings = { start = "./start.sh", stop = ["./stop.sh", "--now"] }
 allow = { exec = ["./start.sh", ["./stop.sh", "--now"]], env = ["HOME"] }
 "#;
 

@@ -1,6 +1,11 @@
 //! Config files, good and bad: what they mean, and every message about what is wrong with them, as
 //! a person sees it (stdout, stderr and exit status together).
 
+#![allow(
+    clippy::expect_used,
+    reason = "a test that fails here should fail loudly"
+)]
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -318,6 +323,23 @@ fn a_shell_plugin_without_the_hook_for_a_decision_is_told() {
 }
 
 #[test]
+fn a_shell_plugin_that_may_not_run_its_hooks_is_a_warning() {
+    let config = service_with("gate = \"sh\"")
+        + "[plugins.sh]\n\
+           wasm = \"builtin:shell\"\n\
+           settings = { start = [\"true\", \"1\"], stop = \"true\", should_wake = \"true\" }\n\
+           allow = { exec = [[\"true\", \"1\"], [\"true\", \"2\"], \"false\"] }\n";
+    snapshot!(check(&config));
+}
+
+#[test]
+fn an_empty_text_is_told() {
+    snapshot!(check(
+        "[services.web]\nlisten = \"\"\ntarget = \"\"\ncooldown = \"\"\nhooks = { start = \"\", stop = \"true\" }\n"
+    ));
+}
+
+#[test]
 fn an_unused_plugin_is_a_warning() {
     snapshot!(check(
         &(service_with("") + "[plugins.vm]\nwasm = \"vm.wasm\"\n")
@@ -530,6 +552,7 @@ env = ["DOCKER_HOST"]
 [plugins.minecraft]
 wasm = "builtin:shell"
 settings = { should_wake = "./gate.sh" }
+allow = { exec = ["./gate.sh"] }
 "#,
     );
     let service = &config.services[0];
@@ -596,6 +619,7 @@ lifecycle = "sh"
 [plugins.sh]
 wasm = "builtin:shell"
 settings = { start = "true", stop = "true", ready = "true", should_wake = "true" }
+allow = { exec = ["true"] }
 "#,
     );
     let service = &config.services[0];

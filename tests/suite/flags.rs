@@ -1,6 +1,11 @@
 //! The flags of the tool that this one grew from, and everything else that can be wrong with a
 //! command line.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a test that fails here should fail loudly"
+)]
+
 use std::time::Duration;
 
 use dormouse::config::{self, Decider, Faults, Flags};

@@ -1,5 +1,10 @@
 //! What Dormouse says about hooks that can't be run: one message each, by `dormouse check`.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a test that fails here should fail loudly"
+)]
+
 use std::fs;
 use std::os::unix::net::UnixListener;
 
@@ -102,6 +107,26 @@ fn a_hook_that_is_a_socket() {
     let folder = with_hook("./start.sh");
     let _socket = UnixListener::bind(folder.path().join("start.sh")).expect("a socket");
     snapshot!(complaint(&folder));
+}
+
+#[test]
+fn a_program_that_is_granted_and_missing() {
+    let folder = with_hook("true");
+    let config = fs::read_to_string(folder.path().join("dormouse.toml")).expect("a config");
+    let config = config
+        + "gate = \"door\"\n\
+           [plugins.door]\n\
+           wasm = \"builtin:shell\"\n\
+           settings = { should_wake = \"true\" }\n\
+           allow = { exec = [\"true\", \"./missing\"] }\n";
+    folder.write("dormouse.toml", config);
+    let outcome = folder.outcome(&["check"], &[]);
+    assert_eq!(outcome.status, Some(0), "{outcome}");
+    snapshot!(
+        outcome
+            .stderr
+            .replace(&folder.path().display().to_string(), "[FOLDER]")
+    );
 }
 
 #[test]

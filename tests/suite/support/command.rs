@@ -1,5 +1,10 @@
 //! Runs `dormouse` as a person would: in a folder of its own, with a clean environment.
 
+#![allow(
+    clippy::expect_used,
+    reason = "a test that fails here should fail loudly"
+)]
+
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Read;
@@ -13,38 +18,38 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A folder in which commands run, gone when it is dropped.
-pub struct Folder {
+pub(crate) struct Folder {
     folder: tempfile::TempDir,
 }
 
 impl Folder {
     /// An empty one.
-    pub fn new() -> Folder {
+    pub(crate) fn new() -> Folder {
         Folder {
             folder: tempfile::tempdir().expect("a temporary folder"),
         }
     }
 
     /// One with this config in `dormouse.toml`.
-    pub fn with_config(config: &str) -> Folder {
+    pub(crate) fn with_config(config: &str) -> Folder {
         let folder = Folder::new();
         folder.write("dormouse.toml", config);
         folder
     }
 
     /// Where it is.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Writes a file.
-    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Folder {
+    pub(crate) fn write(&self, name: &str, content: impl AsRef<[u8]>) -> &Folder {
         fs::write(self.path().join(name), content).expect("a file in a temporary folder");
         self
     }
 
     /// Writes a file that may be executed.
-    pub fn program(&self, name: &str, content: impl AsRef<[u8]>) -> &Folder {
+    pub(crate) fn program(&self, name: &str, content: impl AsRef<[u8]>) -> &Folder {
         self.write(name, content);
         let mode = fs::Permissions::from_mode(0o755);
         fs::set_permissions(self.path().join(name), mode).expect("a mode");
@@ -53,14 +58,18 @@ impl Folder {
 
     /// Runs `dormouse` here until it ends, and gives everything that it said in one text, in which
     /// this folder is `[FOLDER]`.
-    pub fn dormouse<A: AsRef<OsStr>>(&self, arguments: &[A]) -> String {
+    pub(crate) fn dormouse<A: AsRef<OsStr>>(&self, arguments: &[A]) -> String {
         self.outcome(arguments, &[])
             .to_string()
             .replace(&self.path().display().to_string(), "[FOLDER]")
     }
 
     /// Runs `dormouse` here until it ends, with these variables.
-    pub fn outcome<A: AsRef<OsStr>>(&self, arguments: &[A], variables: &[(&str, &str)]) -> Outcome {
+    pub(crate) fn outcome<A: AsRef<OsStr>>(
+        &self,
+        arguments: &[A],
+        variables: &[(&str, &str)],
+    ) -> Outcome {
         let mut child = Command::new(env!("CARGO_BIN_EXE_dormouse"))
             .args(arguments)
             .current_dir(self.path())
@@ -96,13 +105,13 @@ impl Folder {
 }
 
 /// How a command ended.
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// Its exit status; `None` if a signal ended it.
-    pub status: Option<i32>,
+    pub(crate) status: Option<i32>,
     /// What it wrote to stdout.
-    pub stdout: String,
+    pub(crate) stdout: String,
     /// What it wrote to stderr.
-    pub stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl std::fmt::Display for Outcome {

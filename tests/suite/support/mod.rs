@@ -1,3 +1,3 @@
 //! What the tests share.
 
-pub mod command;
+pub(crate) mod command;
