@@ -17,6 +17,9 @@ use super::Exit;
 /// How often a group whose leader has exited is looked at while it is being ended.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// How long a killed process may take to be gone. Only one that hangs in the kernel takes longer.
+const KILLED: Duration = Duration::from_secs(5);
+
 /// A child that leads a process group of its own.
 ///
 /// Its number names this group for as long as the leader has not been reaped or anybody else is in
@@ -84,10 +87,9 @@ impl Group {
             return status;
         }
         self.signal(Signal::KILL);
-        match timeout(grace, self.leader.wait()).await {
+        match timeout(KILLED, self.leader.wait()).await {
             Ok(status) => status,
-            // Only a process that hangs in the kernel survives SIGKILL. It is reaped when it comes
-            // back; nobody has to wait for that.
+            // It is reaped when it comes back; nobody has to wait for that.
             Err(_) => Ok(ExitStatus::from_raw(Signal::KILL.as_raw())),
         }
     }

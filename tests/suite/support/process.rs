@@ -71,21 +71,24 @@ pub(crate) fn zombies_of_ours() -> Vec<u32> {
     all_processes().filter(|&pid| state_and_parent(pid) == Some(('Z', us))).collect()
 }
 
-/// The living processes whose command line has `text` in it.
-pub(crate) fn processes_with(text: &str) -> Vec<u32> {
-    let has_text = |pid: &u32| {
-        let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        String::from_utf8_lossy(&command_line).contains(text)
-    };
-    all_processes().filter(has_text).collect()
-}
-
 /// The living children of a process.
 pub(crate) fn children_of(parent: u32) -> Vec<u32> {
     all_processes()
         .filter(|&pid| {
             state_and_parent(pid).is_some_and(|(state, of)| state != 'Z' && of == parent)
         })
+        .collect()
+}
+
+/// The children of this process whose command line has `text` in it.
+pub(crate) fn children_with(text: &str) -> Vec<u32> {
+    let has_text = |pid: &u32| {
+        let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&command_line).contains(text)
+    };
+    children_of(std::process::id())
+        .into_iter()
+        .filter(has_text)
         .collect()
 }
 
