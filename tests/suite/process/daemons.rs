@@ -76,10 +76,7 @@ fn a_daemon_lives_and_prints_on_when_the_runtime_is_gone() {
     let dying = runtime();
     let daemon = dying.block_on(async {
         let daemon = start_daemon(&Runner::new(), starts_daemon(&service, &ticks)).await;
-        until("a drain for each stream", || {
-            children_with(&service).len() == 2
-        })
-        .await;
+        until("a drain for each stream", || children_with(&service).len() == 2).await;
         daemon
     });
     drop(dying);
@@ -108,15 +105,8 @@ async fn a_drain_ends_with_its_daemon() {
     let folder = tempfile::tempdir().unwrap();
     let service = unique("ends");
     let runner = Runner::new();
-    let daemon = start_daemon(
-        &runner,
-        starts_daemon(&service, &folder.path().join("ticks")),
-    )
-    .await;
-    until("a drain for each stream", || {
-        children_with(&service).len() == 2
-    })
-    .await;
+    let daemon = start_daemon(&runner, starts_daemon(&service, &folder.path().join("ticks"))).await;
+    until("a drain for each stream", || children_with(&service).len() == 2).await;
     kill(daemon.0);
     until("no drain", || children_with(&service).is_empty()).await;
 }
@@ -128,10 +118,7 @@ async fn a_drain_ends_with_its_daemon_after_a_shutdown_too() {
     let service = unique("after");
     let runner = Runner::new();
     let daemon = start_daemon(&runner, starts_daemon(&service, &ticks)).await;
-    until("a drain for each stream", || {
-        children_with(&service).len() == 2
-    })
-    .await;
+    until("a drain for each stream", || children_with(&service).len() == 2).await;
     let drains = children_with(&service);
     in_time("the shutdown", runner.shutdown()).await;
     until_more_ticks(&ticks, 3).await;
@@ -148,10 +135,7 @@ async fn a_daemon_survives_the_loss_of_its_drains() {
     let log = Log::capture();
     let runner = Runner::new();
     let daemon = start_daemon(&runner, starts_daemon(&service, &ticks)).await;
-    until("a drain for each stream", || {
-        children_with(&service).len() == 2
-    })
-    .await;
+    until("a drain for each stream", || children_with(&service).len() == 2).await;
     for drain in children_with(&service) {
         let copiers = children_of(drain);
         kill(drain);

@@ -86,10 +86,7 @@ pub(crate) fn children_with(text: &str) -> Vec<u32> {
         let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&command_line).contains(text)
     };
-    children_of(std::process::id())
-        .into_iter()
-        .filter(has_text)
-        .collect()
+    children_of(std::process::id()).into_iter().filter(has_text).collect()
 }
 
 /// Ends a process that a test has started.
