@@ -7,4 +7,5 @@
 
 pub(crate) mod command;
 pub(crate) mod process;
+pub(crate) mod proxy;
 pub mod relay;
