@@ -23,7 +23,7 @@ fn the_log_tells_the_story_of_a_service() {
         .hook("start", "echo 'the server boots'; launch")
         .hook("stop", "echo 'the server ends' >&2; halt");
     let mut dormouse = scene.run();
-    dormouse.await_line("waiting for a client");
+    dormouse.await_line("the target is down; waiting for a client");
     let client = scene.client();
     client.ask("hello");
     let address = client.address().to_string();

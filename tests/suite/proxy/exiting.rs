@@ -82,7 +82,7 @@ fn rule_14_with_stop_on_exit_the_target_is_stopped_when_its_clients_have_left() 
 fn rule_14_with_stop_on_exit_a_target_that_sleeps_is_left_alone() {
     let scene = Scene::new().set("stop_on_exit", true);
     let mut dormouse = scene.run();
-    dormouse.await_line("waiting for a client");
+    dormouse.await_line("the target is down; waiting for a client");
     dormouse.terminate();
     assert!(scene.hooks().is_empty());
 }

@@ -43,7 +43,8 @@ fn rule_15_clients_of_an_awake_target_who_find_no_descriptor_are_closed_and_the_
     let first = scene.client();
     first.ask("I was the first");
     let flood: Vec<Client> = (0..100).map(|_| scene.client()).collect();
-    dormouse.await_line("too low for so many connections");
+    let line = dormouse.await_line("client closed: Dormouse can't connect it");
+    assert!(line.contains("the limit of open files is too low"), "{line}");
     first.ask("I am still here");
     drop(flood);
     // Its turn comes after the flood's, part of which may still be in its place.

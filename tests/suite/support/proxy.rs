@@ -43,6 +43,7 @@ launch() {
     echo $! > "$service.pid"
 }
 halt() {
+    [ -e "$service.pid" ] || return 0
     pid=$(cat "$service.pid")
     kill -9 "$pid" 2> /dev/null
     while :; do
@@ -301,6 +302,11 @@ impl Scene {
     pub(crate) fn is_up(&self, service: &str) -> bool {
         let pid = self.read(&format!("{service}.pid")).trim().parse().ok();
         pid.is_some_and(crate::support::process::is_alive)
+    }
+
+    /// Whether Dormouse has a connection to a client of `web`.
+    pub(crate) fn has_clients(&self) -> bool {
+        sockets().iter().any(|socket| socket.local == self.listen() && socket.is_open())
     }
 
     /// Kills the server of `web`.

@@ -40,23 +40,22 @@ impl<'a> Dormouse<'a> {
         Dormouse { scene, child, readers, log, read }
     }
 
-    /// What it has logged so far, without the time.
+    /// What it has said so far, without the time: `INFO listening service=web …`.
     pub(crate) fn log(&self) -> Vec<String> {
         let log = self.log.lock().expect("no reader panics");
         log.iter().map(|line| without_time(line).to_owned()).collect()
     }
 
-    /// Whether it has logged a line with this in it.
-    pub(crate) fn has_logged(&self, text: &str) -> bool {
-        self.log().iter().any(|line| line.contains(text))
+    /// Whether it has logged a message that begins so.
+    pub(crate) fn has_logged(&self, message: &str) -> bool {
+        self.log().iter().any(|line| begins(line, message))
     }
 
-    /// Waits for a line with this in it, behind the last one that was waited for.
-    pub(crate) fn await_line(&self, text: &str) -> String {
-        self.scene.find(&format!("a line with `{text}`"), || {
-            let log = self.log();
-            let place = self.read.get()
-                + log[self.read.get()..].iter().position(|line| line.contains(text))?;
+    /// Waits for a message that begins so, behind the last one that was waited for.
+    pub(crate) fn await_line(&self, message: &str) -> String {
+        self.scene.find(&format!("the message `{message}`"), || {
+            let (log, read) = (self.log(), self.read.get());
+            let place = read + log[read..].iter().position(|line| begins(line, message))?;
             self.read.set(place + 1);
             Some(log[place].clone())
         })
@@ -115,10 +114,15 @@ fn follow(
     })
 }
 
+/// Whether the message behind the level is this one.
+fn begins(line: &str, message: &str) -> bool {
+    line.split_once(' ').is_some_and(|(_, text)| text.starts_with(message))
+}
+
 /// `2026-05-04T09:30:00Z  INFO listening …` without its first word.
 fn without_time(line: &str) -> &str {
     match line.split_once("Z ") {
-        Some((time, rest)) if time.starts_with("20") && !time.contains(' ') => rest,
+        Some((time, rest)) if time.starts_with("20") && !time.contains(' ') => rest.trim_start(),
         _ => line,
     }
 }
