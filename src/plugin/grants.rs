@@ -30,7 +30,7 @@ impl Denial {
     /// The text of the error that the guest gets.
     pub(super) fn for_guest(&self) -> String {
         format!(
-            "the config of Dormouse does not allow to {}. {}",
+            "the config does not let this plugin {}. {}",
             self.wanted, self.remedy
         )
     }
