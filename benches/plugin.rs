@@ -47,17 +47,12 @@ fn calls(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap_or_else(|error| panic!("{error}"));
     let stage = Stage::new(&component());
     let (_host, deciders) = deciders(&runtime, &stage);
-    let gate = deciders
-        .gate
-        .clone()
-        .unwrap_or_else(|| panic!("it has a gate"));
+    let gate = deciders.gate.clone().unwrap_or_else(|| panic!("it has a gate"));
 
     criterion.bench_function("should-wake, with its instance", |bench| {
         bench.iter(|| {
             runtime.block_on(async {
-                gate.converse(client())
-                    .should_wake(Phase::Asleep, b"hello")
-                    .await
+                gate.converse(client()).should_wake(Phase::Asleep, b"hello").await
             })
         });
     });
@@ -69,10 +64,7 @@ fn calls(criterion: &mut Criterion) {
 fn commands(criterion: &mut Criterion) {
     let runtime = Runtime::new().unwrap_or_else(|error| panic!("{error}"));
     let mut stage = Stage::new(&running());
-    stage.plugin().allow.exec = vec![ExecGrant {
-        program: "true".to_owned(),
-        arguments: None,
-    }];
+    stage.plugin().allow.exec = vec![ExecGrant { program: "true".to_owned(), arguments: None }];
     let (_host, deciders) = deciders(&runtime, &stage);
 
     criterion.bench_function("start that runs `true`", |bench| {
@@ -93,9 +85,7 @@ fn starts(criterion: &mut Criterion) {
         bench.iter_batched(
             || stage.host(),
             |host| {
-                let loaded = runtime
-                    .block_on(host.load(&stage.config.plugins[0]))
-                    .is_ok();
+                let loaded = runtime.block_on(host.load(&stage.config.plugins[0])).is_ok();
                 (host, loaded)
             },
             BatchSize::PerIteration,

@@ -12,7 +12,7 @@ use crate::plugin::{Inspection, LoadError, inspect};
 /// # Errors
 ///
 /// If the file can't be read, or is no component.
-pub fn execute(file: &Path) -> Result<String, LoadError> {
+pub(super) fn execute(file: &Path) -> Result<String, LoadError> {
     let inspection = inspect(file)?;
     let mut text = String::new();
     // Writing to a string can't fail.
@@ -21,12 +21,7 @@ pub fn execute(file: &Path) -> Result<String, LoadError> {
 }
 
 fn describe(text: &mut String, file: &Path, inspection: &Inspection) -> std::fmt::Result {
-    writeln!(
-        text,
-        "{} ({})",
-        file.display(),
-        ByteSize(inspection.size as u64)
-    )?;
+    writeln!(text, "{} ({})", file.display(), ByteSize(inspection.size as u64))?;
     exports(text, inspection)?;
     imports(text, inspection)?;
     grants(text, file, inspection)
@@ -41,11 +36,7 @@ fn exports(text: &mut String, inspection: &Inspection) -> std::fmt::Result {
         writeln!(text, "  none: Dormouse can't use it")?;
     }
     for name in &inspection.other_exports {
-        writeln!(
-            text,
-            "  {} is exported too, and not used by Dormouse",
-            shown(name)
-        )?;
+        writeln!(text, "  {} is exported too, and not used by Dormouse", shown(name))?;
     }
     Ok(())
 }
@@ -53,11 +44,7 @@ fn exports(text: &mut String, inspection: &Inspection) -> std::fmt::Result {
 fn imports(text: &mut String, inspection: &Inspection) -> std::fmt::Result {
     writeln!(text, "\nImports:")?;
     for import in &inspection.imports {
-        let note = if import.offered {
-            ""
-        } else {
-            "  (not offered: it can't be loaded)"
-        };
+        let note = if import.offered { "" } else { "  (not offered: it can't be loaded)" };
         writeln!(text, "  {}{note}", shown(&import.name))?;
     }
     if inspection.imports.is_empty() {
@@ -69,33 +56,19 @@ fn imports(text: &mut String, inspection: &Inspection) -> std::fmt::Result {
 /// Lines to paste into a config. A component's type says what it may ask for, and not for which
 /// commands or variables: these are to be filled in.
 fn grants(text: &mut String, file: &Path, inspection: &Inspection) -> std::fmt::Result {
-    let name = file
-        .file_stem()
-        .map(|stem| stem.to_string_lossy())
-        .unwrap_or_default();
-    let name: String = name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
+    let name = file.file_stem().map(|stem| stem.to_string_lossy()).unwrap_or_default();
+    let name: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
     writeln!(text, "\nFor the config:\n")?;
     writeln!(text, "[plugins.{name}]")?;
-    writeln!(
-        text,
-        "wasm = {}",
-        toml::Value::from(file.display().to_string())
-    )?;
-    let (exec, env) = (
-        inspection.imports_ours("process"),
-        inspection.imports_wasi("wasi:cli/environment"),
-    );
+    writeln!(text, "wasm = {}", toml::Value::from(file.display().to_string()))?;
+    let (exec, env) =
+        (inspection.imports_ours("process"), inspection.imports_wasi("wasi:cli/environment"));
     if exec || env {
         writeln!(text, "[plugins.{name}.allow]")?;
     }
     if exec {
-        writeln!(
-            text,
-            "exec = [[\"PROGRAM\", \"ARGUMENT\"]]  # it runs commands: say which"
-        )?;
+        writeln!(text, "exec = [[\"PROGRAM\", \"ARGUMENT\"]]  # it runs commands: say which")?;
     }
     if env {
         writeln!(text, "env = []  # names of variables, if it reads any")?;

@@ -70,11 +70,7 @@ impl Allowance {
         let allowance = Arc::clone(self);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(move |_| {
-            if allowance.cpu_spent() {
-                Err(CpuSpent.into())
-            } else {
-                Ok(UpdateDeadline::Yield(1))
-            }
+            if allowance.cpu_spent() { Err(CpuSpent.into()) } else { Ok(UpdateDeadline::Yield(1)) }
         });
     }
 
@@ -114,10 +110,7 @@ impl Allowance {
     }
 
     fn cpu_spent(&self) -> bool {
-        let used = self
-            .used
-            .load(Ordering::Relaxed)
-            .saturating_add(self.current_poll());
+        let used = self.used.load(Ordering::Relaxed).saturating_add(self.current_poll());
         u128::from(used) >= self.cpu.as_nanos()
     }
 }
@@ -180,19 +173,12 @@ impl ResourceLimiter for Memory {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        self.grow(
-            desired
-                .saturating_sub(current)
-                .saturating_mul(TABLE_ELEMENT),
-        )
+        self.grow(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT))
     }
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    reason = "a test that fails here should fail loudly"
-)]
+#[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
     use super::*;
 
@@ -202,12 +188,7 @@ mod tests {
         assert!(memory.memory_growing(0, 400, None).unwrap());
         assert!(memory.memory_growing(0, 400, None).unwrap());
         assert!(memory.table_growing(0, 25, None).unwrap());
-        assert!(
-            memory
-                .memory_growing(400, 401, None)
-                .unwrap_err()
-                .is::<MemorySpent>()
-        );
+        assert!(memory.memory_growing(400, 401, None).unwrap_err().is::<MemorySpent>());
     }
 
     #[test]
@@ -236,10 +217,7 @@ mod tests {
         let began = Instant::now();
         let deadline = began + Duration::from_secs(10);
         let call = std::future::pending::<wasmtime::Result<()>>();
-        assert!(matches!(
-            allowance.spend(deadline, call).await,
-            Err(Ending::Late)
-        ));
+        assert!(matches!(allowance.spend(deadline, call).await, Err(Ending::Late)));
         assert_eq!(began.elapsed().as_secs(), 10);
     }
 

@@ -40,11 +40,7 @@ pub(super) fn readiness(
 
 /// The answer of `should-wake`, to which `shown` bytes were shown.
 pub(super) fn reply(call: &Call<'_>, reply: gate::Reply, shown: usize) -> Result<Reply, Failure> {
-    let gate::Reply {
-        send,
-        consumed,
-        verdict,
-    } = reply;
+    let gate::Reply { send, consumed, verdict } = reply;
     if send.len() > LARGEST_REPLY {
         return Err(call.broken(&format!(
             "answered in `should-wake` with {} bytes for the client, and {LARGEST_REPLY} is the most \
@@ -58,11 +54,7 @@ pub(super) fn reply(call: &Call<'_>, reply: gate::Reply, shown: usize) -> Result
             "said in `should-wake` that it had consumed {consumed} bytes when it was shown {shown}"
         )));
     }
-    Ok(Reply {
-        send,
-        consumed,
-        verdict: verdict.into(),
-    })
+    Ok(Reply { send, consumed, verdict: verdict.into() })
 }
 
 /// The answer of `should-sleep`.
@@ -82,10 +74,7 @@ fn is_address(address: &str) -> bool {
     };
     let port = port.bytes().all(|byte| byte.is_ascii_digit())
         && port.parse::<u16>().is_ok_and(|port| port != 0);
-    let host = match host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-    {
+    let host = match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
         Some(host) => host.parse::<std::net::Ipv6Addr>().is_ok(),
         None => {
             let plain =
@@ -102,12 +91,7 @@ mod tests {
 
     #[test]
     fn addresses_have_a_host_and_a_port() {
-        for good in [
-            "10.0.0.1:80",
-            "[::1]:65535",
-            "db.example.com:5432",
-            "my_host:1",
-        ] {
+        for good in ["10.0.0.1:80", "[::1]:65535", "db.example.com:5432", "my_host:1"] {
             assert!(is_address(good), "{good}");
         }
         let long = format!("{}:80", "a".repeat(254));
@@ -136,13 +120,7 @@ mod tests {
     fn a_target_stays_awake_for_a_second_at_least_and_not_for_ever() {
         let stay = |time| idleness(idleness::IdlenessAnswer::StayAwake(time));
         assert_eq!(stay(0), SleepVerdict::StayAwake(Duration::from_secs(1)));
-        assert_eq!(
-            stay(90_000),
-            SleepVerdict::StayAwake(Duration::from_secs(90))
-        );
-        assert_eq!(
-            stay(u64::MAX),
-            SleepVerdict::StayAwake(Duration::from_secs(30 * 24 * 3600))
-        );
+        assert_eq!(stay(90_000), SleepVerdict::StayAwake(Duration::from_secs(90)));
+        assert_eq!(stay(u64::MAX), SleepVerdict::StayAwake(Duration::from_secs(30 * 24 * 3600)));
     }
 }

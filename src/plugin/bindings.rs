@@ -31,10 +31,7 @@ pub(super) fn service(service: &config::Service) -> types::Service {
 
 impl From<decide::Client> for types::Client {
     fn from(client: decide::Client) -> Self {
-        types::Client {
-            address: client.address.to_string(),
-            listener: client.listener.to_string(),
-        }
+        types::Client { address: client.address.to_string(), listener: client.listener.to_string() }
     }
 }
 

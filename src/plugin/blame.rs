@@ -62,11 +62,7 @@ impl Call<'_> {
             (Some(_), false) => words,
             (_, false) => format!("{}: {words}", self.worker.who()),
             (_, true) => {
-                format!(
-                    "{} failed in `{}` and did not say why",
-                    self.worker.who(),
-                    self.function
-                )
+                format!("{} failed in `{}` and did not say why", self.worker.who(), self.function)
             }
         };
         Failure { kind, message }
@@ -106,18 +102,11 @@ impl Call<'_> {
             message.push_str(". The last lines on its standard error:\n");
             message.push_str(&last_words.join("\n"));
         }
-        Failure {
-            kind: FailureKind::Broken,
-            message: text::lines(&message, 2 * text::LONGEST),
-        }
+        Failure { kind: FailureKind::Broken, message: text::lines(&message, 2 * text::LONGEST) }
     }
 
     fn late(&self) -> String {
-        format!(
-            "did not return from `{}` within {}",
-            self.function,
-            format_duration(self.deadline)
-        )
+        format!("did not return from `{}` within {}", self.function, format_duration(self.deadline))
     }
 
     fn deadline_remedy(&self) -> String {

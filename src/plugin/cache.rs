@@ -80,14 +80,10 @@ fn prepare(folder: &Path) -> Result<(), Fault> {
         .mode(0o700)
         .create(folder)
         .map_err(|error| Fault::from((folder, error)))?;
-    let folder = folder
-        .canonicalize()
-        .map_err(|error| Fault::from((folder, error)))?;
+    let folder = folder.canonicalize().map_err(|error| Fault::from((folder, error)))?;
     // Whoever can write to a folder further up can put another in this one's place.
     for above in folder.ancestors() {
-        let found = above
-            .symlink_metadata()
-            .map_err(|error| Fault::from((above, error)))?;
+        let found = above.symlink_metadata().map_err(|error| Fault::from((above, error)))?;
         let mode = found.permissions().mode();
         let is_it = above == folder;
         if is_it && found.uid() != rustix::process::geteuid().as_raw() {
@@ -113,10 +109,7 @@ fn start(folder: &Path) -> Result<Cache, Fault> {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    reason = "a test that fails here should fail loudly"
-)]
+#[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
     use super::*;
 
@@ -134,10 +127,7 @@ mod tests {
         let folder = parent.path().join("a/b");
         prepare(&folder).unwrap();
         for made in [&folder, &parent.path().join("a")] {
-            assert_eq!(
-                fs::metadata(made).unwrap().permissions().mode() & 0o777,
-                0o700
-            );
+            assert_eq!(fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700);
         }
     }
 
@@ -152,10 +142,7 @@ mod tests {
         for mode in [0o777, 0o770, 0o1777] {
             let (_parent, folder) = folder_with(mode);
             let fault = prepare(&folder).unwrap_err();
-            assert!(
-                matches!(fault, Fault::Open(open) if open == folder),
-                "{mode:o}"
-            );
+            assert!(matches!(fault, Fault::Open(open) if open == folder), "{mode:o}");
         }
     }
 

@@ -49,11 +49,7 @@ impl Caller {
     /// A question whose answer may take as long as the plugin's `limits.call`.
     pub(super) fn question(&self, function: &'static str) -> Question {
         let deadline = self.worker.plugin.limits.call;
-        Question {
-            function,
-            deadline,
-            deadline_key: DeadlineKey::Call,
-        }
+        Question { function, deadline, deadline_key: DeadlineKey::Call }
     }
 
     /// A store in which an instance can be made.
@@ -66,10 +62,7 @@ impl Caller {
         let guest = store.data_mut();
         guest.deadline = Instant::now() + question.deadline;
         // The clock may have stood still, or gone on, since the last call.
-        let begun = Begun {
-            deadline: guest.deadline,
-            allowance: Arc::clone(&guest.allowance),
-        };
+        let begun = Begun { deadline: guest.deadline, allowance: Arc::clone(&guest.allowance) };
         store.set_epoch_deadline(1);
         begun
     }
@@ -95,9 +88,7 @@ impl Caller {
         match answer {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(failure)) => Err(self.call(question).reported(failure)),
-            Err(ending) => Err(self
-                .call(question)
-                .ended(&ending, &guest.stderr.last_lines())),
+            Err(ending) => Err(self.call(question).ended(&ending, &guest.stderr.last_lines())),
         }
     }
 

@@ -37,16 +37,10 @@ impl PluginLifecycle {
     ) -> Result<(), Failure> {
         let Self { caller, functions } = self;
         let question = match order {
-            Order::Start => Question {
-                function: "start",
-                deadline,
-                deadline_key: DeadlineKey::Start,
-            },
-            Order::Stop => Question {
-                function: "stop",
-                deadline,
-                deadline_key: DeadlineKey::Stop,
-            },
+            Order::Start => {
+                Question { function: "start", deadline, deadline_key: DeadlineKey::Start }
+            }
+            Order::Stop => Question { function: "stop", deadline, deadline_key: DeadlineKey::Stop },
         };
         let cause = types::Cause::from(cause);
         let mut store = caller.store();
@@ -116,14 +110,10 @@ impl Idleness for PluginIdleness {
             let answer = async {
                 let instance = caller.loaded.pre.instantiate_async(&mut store).await?;
                 let guest = functions.load(&mut store, &instance)?;
-                guest
-                    .call_should_sleep(&mut store, &caller.service, idle_for)
-                    .await
+                guest.call_should_sleep(&mut store, &caller.service, idle_for).await
             };
             let answer = caller.wait(&begun, answer).await;
-            caller
-                .judge(question, store.data(), answer)
-                .map(answers::idleness)
+            caller.judge(question, store.data(), answer).map(answers::idleness)
         })
     }
 }
@@ -158,12 +148,7 @@ struct PluginConversation {
 
 impl PluginConversation {
     async fn ask(&mut self, phase: Phase, data: &[u8]) -> Result<Reply, Failure> {
-        let Self {
-            caller,
-            functions,
-            client,
-            instance,
-        } = self;
+        let Self { caller, functions, client, instance } = self;
         let question = caller.question("should-wake");
         let (mut store, guest) = match instance.take() {
             Some((store, guest)) => (store, Some(guest)),

@@ -57,16 +57,11 @@ impl Ticker {
     /// Starts the clock of `engine`. It ends with the ticker or with the engine.
     pub(super) fn start(engine: &Engine) -> io::Result<Ticker> {
         let calls = Arc::new(Calls::default());
-        let thread = thread::Builder::new()
-            .name("plugin-clock".to_owned())
-            .spawn({
-                let (calls, engine) = (Arc::clone(&calls), engine.weak());
-                move || tick(&calls, &engine)
-            })?;
-        Ok(Ticker {
-            calls,
-            thread: thread.thread().clone(),
-        })
+        let thread = thread::Builder::new().name("plugin-clock".to_owned()).spawn({
+            let (calls, engine) = (Arc::clone(&calls), engine.weak());
+            move || tick(&calls, &engine)
+        })?;
+        Ok(Ticker { calls, thread: thread.thread().clone() })
     }
 
     /// Keeps the clock ticking as long as the returned guard lives.
@@ -110,10 +105,7 @@ fn tick(calls: &Calls, engine: &EngineWeak) {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    reason = "a test that fails here should fail loudly"
-)]
+#[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
     use super::*;
 

@@ -40,10 +40,7 @@ impl fmt::Display for LoadError {
             (_, fault @ LoadFault::LacksDecision { .. }) => fault.fmt(f),
             (Some(plugin), fault) => {
                 let plugin = text::line(plugin, 200);
-                write!(
-                    f,
-                    "the plugin `{plugin}` can't be loaded from `{place}`: {fault}"
-                )
+                write!(f, "the plugin `{plugin}` can't be loaded from `{place}`: {fault}")
             }
             (None, fault) => write!(f, "`{place}` can't be loaded: {fault}"),
         }
@@ -146,11 +143,7 @@ pub enum LoadFault {
 impl LoadFault {
     /// The error for a file that belongs to no plugin of a config.
     pub(super) fn of_file(self, file: &Path) -> LoadError {
-        LoadError {
-            plugin: None,
-            place: file.display().to_string(),
-            fault: self,
-        }
+        LoadError { plugin: None, place: file.display().to_string(), fault: self }
     }
 
     /// What `wasmtime` says, as one line.
@@ -161,18 +154,12 @@ impl LoadFault {
 
 /// Names, each in backquotes, with commas between them.
 fn list(names: &[impl fmt::Display]) -> String {
-    let quoted = names
-        .iter()
-        .map(|name| format!("`{}`", text::line(&name.to_string(), 200)));
+    let quoted = names.iter().map(|name| format!("`{}`", text::line(&name.to_string(), 200)));
     quoted.collect::<Vec<_>>().join(", ")
 }
 
 fn exports(names: &[String]) -> String {
-    if names.is_empty() {
-        "nothing".to_owned()
-    } else {
-        list(names)
-    }
+    if names.is_empty() { "nothing".to_owned() } else { list(names) }
 }
 
 /// What a service can do without a plugin for a decision.

@@ -44,12 +44,7 @@ impl Loaded {
                 shape.function::<(&types::Service, u32), Answers>("ready")
             })?,
             gate: shape.find(Decision::Gate, gate::GuestIndices::new, |shape| {
-                type Question<'a> = (
-                    &'a types::Service,
-                    &'a types::Client,
-                    types::Phase,
-                    &'a [u8],
-                );
+                type Question<'a> = (&'a types::Service, &'a types::Client, types::Phase, &'a [u8]);
                 shape.function::<Question<'_>, Answer<gate::Reply>>("should-wake")
             })?,
             idleness: shape.find(Decision::Idleness, idleness::GuestIndices::new, |shape| {
@@ -74,20 +69,12 @@ impl Loaded {
 
 /// The names of everything that `component` exports.
 pub(super) fn export_names(engine: &Engine, component: &Component) -> Vec<String> {
-    component
-        .component_type()
-        .exports(engine)
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    component.component_type().exports(engine).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// The names of everything that `component` imports.
 pub(super) fn import_names(engine: &Engine, component: &Component) -> Vec<String> {
-    component
-        .component_type()
-        .imports(engine)
-        .map(|(name, _)| name.to_owned())
-        .collect()
+    component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect()
 }
 
 /// Does it make a decision in our version of the package?
@@ -101,10 +88,7 @@ fn check_versions(engine: &Engine, component: &Component) -> Result<(), LoadFaul
     {
         return Ok(());
     }
-    let mut names = exports
-        .iter()
-        .chain(&imports)
-        .filter_map(|name| InterfaceName::parse(name));
+    let mut names = exports.iter().chain(&imports).filter_map(|name| InterfaceName::parse(name));
     let other = names.find(|name| name.is_ours() && !name.is_current());
     Err(match other {
         Some(other) => {
@@ -118,11 +102,7 @@ fn check_versions(engine: &Engine, component: &Component) -> Result<(), LoadFaul
 fn check_imports(engine: &Engine, component: &Component) -> Result<(), LoadFault> {
     let mut imports = import_names(engine, component);
     imports.retain(|name| InterfaceName::parse(name).is_none_or(|name| !name.is_offered()));
-    if imports.is_empty() {
-        Ok(())
-    } else {
-        Err(LoadFault::UnknownImports(imports))
-    }
+    if imports.is_empty() { Ok(()) } else { Err(LoadFault::UnknownImports(imports)) }
 }
 
 /// Looks up interfaces in a component, and compares them with ours.
@@ -148,14 +128,9 @@ impl<'a> Shape<'a> {
         if self.pre.component().get_export_index(None, &name).is_none() {
             return Ok(None);
         }
-        let shape = InterfaceShape {
-            pre: self.pre,
-            name,
-        };
+        let shape = InterfaceShape { pre: self.pre, name };
         check(&shape)?;
-        indices(self.pre)
-            .map(Some)
-            .map_err(|error| shape.fault(LoadFault::reason(&error)))
+        indices(self.pre).map(Some).map_err(|error| shape.fault(LoadFault::reason(&error)))
     }
 }
 
@@ -178,20 +153,12 @@ impl InterfaceShape<'_> {
         if function.async_() {
             return Err(self.fault(format!("its function `{name}` is `async`, and ours is not")));
         }
-        function
-            .typecheck::<Parameters, Results>(&self.pre.instance_type())
-            .map_err(|error| {
-                self.fault(format!(
-                    "its function `{name}` differs: {}",
-                    LoadFault::reason(&error)
-                ))
-            })
+        function.typecheck::<Parameters, Results>(&self.pre.instance_type()).map_err(|error| {
+            self.fault(format!("its function `{name}` differs: {}", LoadFault::reason(&error)))
+        })
     }
 
     fn fault(&self, reason: String) -> LoadFault {
-        LoadFault::OtherShape {
-            interface: self.name.clone(),
-            reason,
-        }
+        LoadFault::OtherShape { interface: self.name.clone(), reason }
     }
 }

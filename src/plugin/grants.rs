@@ -29,10 +29,7 @@ pub(super) struct Denial {
 impl Denial {
     /// The text of the error that the guest gets.
     pub(super) fn for_guest(&self) -> String {
-        format!(
-            "the config does not let this plugin {}. {}",
-            self.wanted, self.remedy
-        )
+        format!("the config does not let this plugin {}. {}", self.wanted, self.remedy)
     }
 }
 
@@ -43,18 +40,12 @@ impl Denial {
 pub(super) fn command(plugin: &Plugin, program: &str, arguments: &[String]) -> Result<(), Denial> {
     let granted = plugin.allow.exec.iter().any(|grant| {
         grant.program == program
-            && grant
-                .arguments
-                .as_ref()
-                .is_none_or(|allowed| allowed == arguments)
+            && grant.arguments.as_ref().is_none_or(|allowed| allowed == arguments)
     });
     if granted {
         return Ok(());
     }
-    let wanted = ExecGrant {
-        program: program.to_owned(),
-        arguments: Some(arguments.to_vec()),
-    };
+    let wanted = ExecGrant { program: program.to_owned(), arguments: Some(arguments.to_vec()) };
     let command = toml_command(&wanted);
     let remedy = match &plugin.hooks_of {
         Some(service) => format!(
@@ -73,18 +64,12 @@ pub(super) fn command(plugin: &Plugin, program: &str, arguments: &[String]) -> R
             )
         }
     };
-    Err(Denial {
-        wanted: format!("run {}", text::line(&command, 1024)),
-        remedy,
-    })
+    Err(Denial { wanted: format!("run {}", text::line(&command, 1024)), remedy })
 }
 
 /// May a plugin set the variable `name` for a command that it runs?
 pub(super) fn command_variable(name: &str) -> Result<(), Denial> {
-    let plain = |rest: &str| {
-        rest.bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
+    let plain = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     match name.strip_prefix(VARIABLE_PREFIX) {
         Some(rest) if !rest.is_empty() && plain(rest) => Ok(()),
         Some(_) | None => Err(Denial {
@@ -101,9 +86,7 @@ pub(super) fn command_variable(name: &str) -> Result<(), Denial> {
 pub(super) fn environment(plugin: &Plugin) -> Vec<(String, String)> {
     let value = |name: &String| std::env::var_os(name).map(|value| (name.clone(), value));
     let visible = plugin.allow.env.iter().filter_map(value);
-    visible
-        .map(|(name, value)| (name, value.to_string_lossy().into_owned()))
-        .collect()
+    visible.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect()
 }
 
 /// Tells the operator about denials, each once, and not without end.
@@ -122,17 +105,9 @@ impl Warnings {
         told.insert(denial.clone());
         let Denial { wanted, remedy } = denial;
         let (plugin, last) = (plugin.name.as_str(), told.len() == TOLD);
-        tracing::warn!(
-            plugin,
-            service,
-            "the plugin wanted to {wanted} and was denied. {remedy}"
-        );
+        tracing::warn!(plugin, service, "the plugin wanted to {wanted} and was denied. {remedy}");
         if last {
-            tracing::warn!(
-                plugin,
-                service,
-                "further denials of this plugin are not told"
-            );
+            tracing::warn!(plugin, service, "further denials of this plugin are not told");
         }
     }
 }
@@ -152,11 +127,7 @@ fn toml_command(grant: &ExecGrant) -> String {
 /// `name` as a part of a TOML key.
 pub(super) fn toml_key(name: &str) -> String {
     let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !name.is_empty() && name.bytes().all(bare) {
-        name.to_owned()
-    } else {
-        toml_string(name)
-    }
+    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { toml_string(name) }
 }
 
 /// `value` as a TOML string on one line, without a single raw control character.
@@ -192,10 +163,7 @@ mod tests {
             hooks_of: None,
             source: PluginSource::Builtin("shell"),
             settings: serde_json::json!({}),
-            allow: Grants {
-                exec: exec.collect(),
-                env: Vec::new(),
-            },
+            allow: Grants { exec: exec.collect(), env: Vec::new() },
             limits: Limits::default(),
         }
     }
@@ -224,12 +192,7 @@ mod tests {
         let plugin = plugin(&[("docker", Some(&["start", "mc"])), ("true", Some(&[]))]);
         assert!(allows(&plugin, "docker", &["start", "mc"]));
         assert!(allows(&plugin, "true", &[]));
-        for others in [
-            &["start"][..],
-            &["start", "mc", "--all"],
-            &["mc", "start"],
-            &[],
-        ] {
+        for others in [&["start"][..], &["start", "mc", "--all"], &["mc", "start"], &[]] {
             assert!(!allows(&plugin, "docker", others), "{others:?}");
         }
         assert!(!allows(&plugin, "true", &["start", "mc"]));
@@ -238,14 +201,8 @@ mod tests {
     #[test]
     fn variables_of_commands_have_names_that_no_program_knows() {
         assert!(command_variable("DORMOUSE_SERVICE").is_ok());
-        for name in [
-            "PATH",
-            "LD_PRELOAD",
-            "DORMOUSE_",
-            "dormouse_x",
-            "DORMOUSE_X=Y",
-            "DORMOUSE_\0",
-        ] {
+        for name in ["PATH", "LD_PRELOAD", "DORMOUSE_", "dormouse_x", "DORMOUSE_X=Y", "DORMOUSE_\0"]
+        {
             assert!(command_variable(name).is_err(), "{name:?}");
         }
     }
@@ -255,9 +212,7 @@ mod tests {
         let wanted = ["start".to_owned(), "a \"b\"\\\n\u{1b}".to_owned()];
         let mut plugin = plugin(&[("true", None), ("docker", Some(&["stop", "mc"]))]);
         plugin.name = "my docker".to_owned();
-        let Err(denial) = command(&plugin, "docker", &wanted) else {
-            panic!("it is granted")
-        };
+        let Err(denial) = command(&plugin, "docker", &wanted) else { panic!("it is granted") };
         let toml = denial.remedy.split_once('\n').map_or("", |(_, toml)| toml);
         let parsed: toml::Table = toml.parse().unwrap_or_default();
         let exec = &parsed["plugins"]["my docker"]["allow"]["exec"];

@@ -68,11 +68,8 @@ impl Guest {
     /// A store for a new instance of `worker`, with nothing in it that the config does not grant.
     pub(super) fn store(engine: &Engine, worker: &Arc<Worker>, deadline: Instant) -> Store<Guest> {
         let limits = &worker.plugin.limits;
-        let voice = Arc::new(Voice::new(
-            &worker.plugin.name,
-            &worker.service.name,
-            limits.log_lines,
-        ));
+        let voice =
+            Arc::new(Voice::new(&worker.plugin.name, &worker.service.name, limits.log_lines));
         let stdout = Stream::new(&voice, Loudness::Debug);
         let stderr = Stream::new(&voice, Loudness::Info);
         let mut resources = ResourceTable::new();
@@ -114,10 +111,7 @@ impl Drop for Guest {
 
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.resources,
-        }
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
     }
 }
 

@@ -43,10 +43,7 @@ impl Inspection {
     }
 
     fn imports_any(&self, which: impl Fn(&InterfaceName<'_>) -> bool) -> bool {
-        let names = self
-            .imports
-            .iter()
-            .filter_map(|import| InterfaceName::parse(&import.name));
+        let names = self.imports.iter().filter_map(|import| InterfaceName::parse(&import.name));
         names.into_iter().any(|name| which(&name))
     }
 }
@@ -81,15 +78,7 @@ fn look_into(file: &Path) -> Result<Inspection, LoadFault> {
     Ok(Inspection {
         size: bytes.len(),
         decisions,
-        other_exports: exports
-            .into_iter()
-            .filter(|name| decision(name).is_none())
-            .collect(),
-        imports: imports
-            .map(|name| Import {
-                offered: offered(&name),
-                name,
-            })
-            .collect(),
+        other_exports: exports.into_iter().filter(|name| decision(name).is_none()).collect(),
+        imports: imports.map(|name| Import { offered: offered(&name), name }).collect(),
     })
 }

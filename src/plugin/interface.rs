@@ -26,12 +26,8 @@ pub enum Decision {
 
 impl Decision {
     /// All of them, in the order of `wit/`.
-    pub const ALL: [Decision; 4] = [
-        Decision::Lifecycle,
-        Decision::Readiness,
-        Decision::Gate,
-        Decision::Idleness,
-    ];
+    pub const ALL: [Decision; 4] =
+        [Decision::Lifecycle, Decision::Readiness, Decision::Gate, Decision::Idleness];
 
     /// The name of the interface, which is the key of a service as well.
     pub fn name(self) -> &'static str {
@@ -84,11 +80,7 @@ impl<'a> InterfaceName<'a> {
             None => (name, None),
         };
         let (package, interface) = name.split_once('/')?;
-        package.contains(':').then_some(InterfaceName {
-            package,
-            interface,
-            version,
-        })
+        package.contains(':').then_some(InterfaceName { package, interface, version })
     }
 
     /// Whether it belongs to our package, in whatever version.
@@ -110,10 +102,7 @@ impl<'a> InterfaceName<'a> {
     /// The decision, if it is an interface that this host calls.
     pub(super) fn decision(&self) -> Option<Decision> {
         let known = |decision: &Decision| decision.name() == self.interface;
-        Decision::ALL
-            .into_iter()
-            .find(known)
-            .filter(|_| self.is_current())
+        Decision::ALL.into_iter().find(known).filter(|_| self.is_current())
     }
 
     /// Whether this host offers it to guests.
@@ -133,10 +122,7 @@ impl<'a> InterfaceName<'a> {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    reason = "a test that fails here should fail loudly"
-)]
+#[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
     use super::*;
 
@@ -146,14 +132,8 @@ mod tests {
 
     #[test]
     fn every_version_that_begins_with_0_1_is_ours() {
-        assert_eq!(
-            parse("dormouse:plugin/gate@0.1.0").decision(),
-            Some(Decision::Gate)
-        );
-        assert_eq!(
-            parse("dormouse:plugin/gate@0.1.7").decision(),
-            Some(Decision::Gate)
-        );
+        assert_eq!(parse("dormouse:plugin/gate@0.1.0").decision(), Some(Decision::Gate));
+        assert_eq!(parse("dormouse:plugin/gate@0.1.7").decision(), Some(Decision::Gate));
         for other in ["@0.2.0", "@0.10.0", "@1.0.0", "@0.1", ""] {
             let name = format!("dormouse:plugin/gate{other}");
             assert_eq!(parse(&name).decision(), None, "{name}");
@@ -169,18 +149,11 @@ mod tests {
 
     #[test]
     fn wasi_is_offered_in_both_versions_and_http_is_not() {
-        for name in [
-            "wasi:cli/environment@0.2.6",
-            "wasi:io/streams@0.2.0",
-            "wasi:cli/stdout@0.3.0",
-        ] {
+        for name in ["wasi:cli/environment@0.2.6", "wasi:io/streams@0.2.0", "wasi:cli/stdout@0.3.0"]
+        {
             assert!(parse(name).is_offered(), "{name}");
         }
-        for name in [
-            "wasi:http/types@0.2.0",
-            "wasi:io/streams@0.3.0",
-            "wasi:cli/stdout@0.1.0",
-        ] {
+        for name in ["wasi:http/types@0.2.0", "wasi:io/streams@0.3.0", "wasi:cli/stdout@0.1.0"] {
             assert!(!parse(name).is_offered(), "{name}");
         }
     }

@@ -66,19 +66,13 @@ pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadFa
 /// Is it a component at all?
 fn check_format(bytes: &[u8]) -> Result<(), LoadFault> {
     if let Some(rest) = bytes.strip_prefix(MAGIC) {
-        return if rest.starts_with(CORE_MODULE) {
-            Err(LoadFault::CoreModule)
-        } else {
-            Ok(())
-        };
+        return if rest.starts_with(CORE_MODULE) { Err(LoadFault::CoreModule) } else { Ok(()) };
     }
     if bytes.is_empty() {
         return Err(LoadFault::NotWasm("the file is empty"));
     }
     if bytes.starts_with(b"\x7fELF") {
-        return Err(LoadFault::NotWasm(
-            "it is a program or library for this machine",
-        ));
+        return Err(LoadFault::NotWasm("it is a program or library for this machine"));
     }
     match std::str::from_utf8(bytes) {
         Ok(text) if is_wat(text) => Err(LoadFault::Text),
@@ -88,10 +82,7 @@ fn check_format(bytes: &[u8]) -> Result<(), LoadFault> {
 }
 
 fn is_wat(text: &str) -> bool {
-    let mut code = text
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with(";;"));
-    code.next()
-        .is_some_and(|line| line.starts_with("(module") || line.starts_with("(component"))
+    let mut code =
+        text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(";;"));
+    code.next().is_some_and(|line| line.starts_with("(module") || line.starts_with("(component"))
 }

@@ -128,12 +128,7 @@ impl Host {
             self.gate(config, service),
             self.idleness(config, service),
         )?;
-        Ok(decide::Deciders {
-            lifecycle,
-            readiness,
-            gate,
-            idleness,
-        })
+        Ok(decide::Deciders { lifecycle, readiness, gate, idleness })
     }
 
     /// Loads `plugin`, as [`Host::deciders`] does.
@@ -143,22 +138,15 @@ impl Host {
     /// If it can't be loaded.
     pub async fn load(&self, plugin: &config::Plugin) -> Result<Arc<Loaded>, LoadError> {
         let cell = {
-            let mut components = self
-                .components
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
+            let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(components.entry(plugin.source.clone()).or_default())
         };
         let loaded = cell.get_or_try_init(async || {
             let (linker, source) = (Arc::clone(&self.linker), plugin.source.clone());
             let loading = tokio::task::spawn_blocking(move || load::load(&linker, &source)).await;
             // The thread panicked, or the runtime ends.
-            let loaded = loading
-                .map_err(|error| LoadFault::Invalid(error.to_string()))
-                .flatten();
-            loaded
-                .map(Arc::new)
-                .map_err(|fault| self.error(plugin, fault))
+            let loaded = loading.map_err(|error| LoadFault::Invalid(error.to_string())).flatten();
+            loaded.map(Arc::new).map_err(|fault| self.error(plugin, fault))
         });
         loaded.await.cloned()
     }
@@ -167,10 +155,7 @@ impl Host {
     /// counted.
     pub fn compilations(&self) -> Compilations {
         let count = |of: fn(&Cache) -> usize| self.cache.as_ref().map_or(0, of);
-        Compilations {
-            cached: count(Cache::cache_hits),
-            compiled: count(Cache::cache_misses),
-        }
+        Compilations { cached: count(Cache::cache_hits), compiled: count(Cache::cache_misses) }
     }
 
     /// Ends the commands that plugins have run and that still run, and waits for their end: SIGTERM
@@ -199,9 +184,7 @@ impl Host {
         service: &config::Service,
     ) -> Result<Option<Arc<dyn decide::Judge>>, LoadError> {
         let of = |loaded: &Loaded| -> Option<readiness::GuestIndices> { loaded.readiness.clone() };
-        let found = self
-            .find(config, service, service.readiness, Decision::Readiness, of)
-            .await?;
+        let found = self.find(config, service, service.readiness, Decision::Readiness, of).await?;
         Ok(found.map(|(caller, functions)| Arc::new(PluginJudge { caller, functions }) as _))
     }
 
@@ -211,9 +194,7 @@ impl Host {
         service: &config::Service,
     ) -> Result<Option<Arc<dyn decide::Gate>>, LoadError> {
         let of = |loaded: &Loaded| -> Option<gate::GuestIndices> { loaded.gate.clone() };
-        let found = self
-            .find(config, service, service.gate, Decision::Gate, of)
-            .await?;
+        let found = self.find(config, service, service.gate, Decision::Gate, of).await?;
         Ok(found.map(|(caller, functions)| Arc::new(PluginGate { caller, functions }) as _))
     }
 
@@ -223,9 +204,7 @@ impl Host {
         service: &config::Service,
     ) -> Result<Option<Arc<dyn decide::Idleness>>, LoadError> {
         let of = |loaded: &Loaded| -> Option<idleness::GuestIndices> { loaded.idleness.clone() };
-        let found = self
-            .find(config, service, service.idleness, Decision::Idleness, of)
-            .await?;
+        let found = self.find(config, service, service.idleness, Decision::Idleness, of).await?;
         Ok(found.map(|(caller, functions)| Arc::new(PluginIdleness { caller, functions }) as _))
     }
 
@@ -259,9 +238,7 @@ impl Host {
         loaded: Arc<Loaded>,
     ) -> Caller {
         let hooks = plugin.hooks_of.is_some();
-        let state = self
-            .states
-            .space(&plugin.name, hooks, &service.name, plugin.limits.state);
+        let state = self.states.space(&plugin.name, hooks, &service.name, plugin.limits.state);
         let warnings = {
             let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(warnings.entry(plugin.name.clone()).or_default())
@@ -303,10 +280,6 @@ impl Host {
             PluginSource::Builtin(name) => format!("builtin:{name}"),
             PluginSource::File(file) => file.display().to_string(),
         };
-        LoadError {
-            plugin: Some(plugin.name.clone()),
-            place,
-            fault,
-        }
+        LoadError { plugin: Some(plugin.name.clone()), place, fault }
     }
 }

@@ -66,10 +66,7 @@ pub(super) struct StateStore {
 impl StateStore {
     /// A store in `folder`, which is made when the first value is set.
     pub(super) fn new(folder: &Path) -> StateStore {
-        StateStore {
-            folder: folder.to_owned(),
-            spaces: Mutex::default(),
-        }
+        StateStore { folder: folder.to_owned(), spaces: Mutex::default() }
     }
 
     /// The space of a plugin for a service. `hooks` tells the plugin behind a service's hooks from
@@ -119,23 +116,15 @@ impl Space {
         let limit = self.limit;
         self.change(move |values| {
             values.insert(key, value);
-            let size: usize = values
-                .iter()
-                .map(|(key, value)| key.len() + value.len())
-                .sum();
-            if size > limit {
-                Err(StateError::TooLarge)
-            } else {
-                Ok(true)
-            }
+            let size: usize = values.iter().map(|(key, value)| key.len() + value.len()).sum();
+            if size > limit { Err(StateError::TooLarge) } else { Ok(true) }
         })
         .await
     }
 
     /// Forgets `key`.
     pub(super) async fn delete(&self, key: String) -> Result<(), StateError> {
-        self.change(move |values| Ok(values.remove(&key).is_some()))
-            .await
+        self.change(move |values| Ok(values.remove(&key).is_some())).await
     }
 
     /// Changes the values, and writes them if `change` says that it has changed something.
@@ -186,11 +175,7 @@ impl Space {
 }
 
 fn failed(file: &Path, verb: &'static str, error: io::Error) -> StateError {
-    StateError::Storage {
-        file: file.to_owned(),
-        verb,
-        error,
-    }
+    StateError::Storage { file: file.to_owned(), verb, error }
 }
 
 /// A name that belongs to this plugin and service alone, and can't lead out of the folder: all but
@@ -198,11 +183,7 @@ fn failed(file: &Path, verb: &'static str, error: io::Error) -> StateError {
 fn file_name(plugin: &str, hooks: bool, service: &str) -> String {
     let kind = if hooks { "hooks" } else { "plugin" };
     let name = format!("{kind}+{}+{}", encode(plugin), encode(service));
-    let name = if name.len() > LONGEST_NAME {
-        hex(&Sha256::digest(name))
-    } else {
-        name
-    };
+    let name = if name.len() > LONGEST_NAME { hex(&Sha256::digest(name)) } else { name };
     name + ".state"
 }
 
@@ -245,10 +226,7 @@ fn read(file: &Path) -> io::Result<Values> {
 
 fn write(file: &Path, values: &Values) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("/"));
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)?;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     // Values may be secrets: the folder is ours alone, even if it was there before.
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
     let mut written = tempfile::NamedTempFile::new_in(folder)?;
@@ -294,10 +272,7 @@ fn take<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 #[cfg(test)]
-#[allow(
-    clippy::unwrap_used,
-    reason = "a test that fails here should fail loudly"
-)]
+#[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
     use super::*;
 
@@ -352,10 +327,7 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let folder = parent.path().join("deep/state");
         space(&folder).set("a".to_owned(), vec![1]).await.unwrap();
-        assert_eq!(
-            fs::metadata(&folder).unwrap().permissions().mode() & 0o777,
-            0o700
-        );
+        assert_eq!(fs::metadata(&folder).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[tokio::test]
@@ -382,10 +354,7 @@ mod tests {
         let space = space(&file.join("state"));
         let refused = space.set("a".to_owned(), vec![1]).await.unwrap_err();
         let message = refused.to_string();
-        assert!(
-            message.contains("in the way/state/plugin+p+s.state` can't be"),
-            "{message}"
-        );
+        assert!(message.contains("in the way/state/plugin+p+s.state` can't be"), "{message}");
         assert_eq!(fs::read(&file).unwrap(), b"");
     }
 }

@@ -78,8 +78,7 @@ impl Lines {
     /// What is beyond the longest line is not kept.
     fn push(&mut self, bytes: &[u8]) {
         let room = text::LONGEST.saturating_sub(self.begun.len());
-        self.begun
-            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.begun.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     fn end_line(&mut self) {
@@ -162,12 +161,7 @@ mod tests {
     #[test]
     fn the_last_lines_are_kept_whatever_pieces_they_come_in() {
         let stream = stream();
-        for piece in [
-            "one\ntw",
-            "o\n\u{1b}[31mth",
-            "ree",
-            "\nfour\nfive\nsix\nsev",
-        ] {
+        for piece in ["one\ntw", "o\n\u{1b}[31mth", "ree", "\nfour\nfive\nsix\nsev"] {
             stream.lines().write(piece.as_bytes());
         }
         stream.end_call();

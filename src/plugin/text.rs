@@ -57,10 +57,7 @@ mod tests {
 
     #[test]
     fn control_characters_are_escaped() {
-        assert_eq!(
-            line("a\u{1b}[2Jb\nc\td\u{0}\u{9b}", 100),
-            r"a\u{1b}[2Jb\nc\td\u{0}\u{9b}"
-        );
+        assert_eq!(line("a\u{1b}[2Jb\nc\td\u{0}\u{9b}", 100), r"a\u{1b}[2Jb\nc\td\u{0}\u{9b}");
     }
 
     #[test]

@@ -50,10 +50,7 @@ impl Voice {
 
     /// Ends the call: says how many lines were left out, and gives the next call a full allowance.
     pub(super) fn end_call(&self) {
-        let left_out = self
-            .said
-            .swap(0, Ordering::Relaxed)
-            .saturating_sub(self.limit);
+        let left_out = self.said.swap(0, Ordering::Relaxed).saturating_sub(self.limit);
         if left_out > 0 {
             let limit = self.limit;
             self.write(

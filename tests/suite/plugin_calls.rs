@@ -36,10 +36,7 @@ use crate::support::told::Told;
 const LONG: Duration = Duration::from_secs(60);
 
 async fn start(deciders: &Deciders) -> Result<(), Failure> {
-    deciders
-        .lifecycle
-        .start(Cause::Client(client()), LONG)
-        .await
+    deciders.lifecycle.start(Cause::Client(client()), LONG).await
 }
 
 async fn stop(deciders: &Deciders) -> Result<(), Failure> {
@@ -47,19 +44,12 @@ async fn stop(deciders: &Deciders) -> Result<(), Failure> {
 }
 
 async fn ready(deciders: &Deciders) -> Result<Readiness, Failure> {
-    deciders
-        .readiness
-        .as_ref()
-        .expect("it judges readiness")
-        .ready(1)
-        .await
+    deciders.readiness.as_ref().expect("it judges readiness").ready(1).await
 }
 
 async fn should_wake(deciders: &Deciders, data: &[u8]) -> Result<Reply, Failure> {
     let gate = deciders.gate.as_ref().expect("it has a gate");
-    gate.converse(client())
-        .should_wake(Phase::Asleep, data)
-        .await
+    gate.converse(client()).should_wake(Phase::Asleep, data).await
 }
 
 async fn should_sleep(deciders: &Deciders) -> Result<SleepVerdict, Failure> {
@@ -85,8 +75,5 @@ fn broken(failure: &Failure) -> &str {
 
 fn grant(plugin: &mut Plugin, program: &str, arguments: Option<&[&str]>) {
     let arguments = arguments.map(|words| words.iter().map(|word| (*word).to_owned()).collect());
-    plugin.allow.exec.push(ExecGrant {
-        program: program.to_owned(),
-        arguments,
-    });
+    plugin.allow.exec.push(ExecGrant { program: program.to_owned(), arguments });
 }

@@ -1,9 +1,6 @@
 //! What happens to a plugin's file before anything of it runs: each way in which it can be wrong,
 //! the cache, and `dormouse plugin inspect`.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a test that fails here should fail loudly"
-)]
+#![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -83,10 +80,7 @@ async fn a_socket_and_a_device() {
     fs::remove_file(stage.file()).unwrap();
     let _socket = UnixListener::bind(stage.file()).unwrap();
     let (error, _) = stage.load_error().await;
-    assert!(matches!(
-        error.fault,
-        LoadFault::NoFile("a pipe or a socket")
-    ));
+    assert!(matches!(error.fault, LoadFault::NoFile("a pipe or a socket")));
 
     // Which would never end.
     stage.plugin().source = PluginSource::File(PathBuf::from("/dev/zero"));
@@ -182,10 +176,8 @@ async fn a_component_that_exports_something_else() {
 
 #[tokio::test]
 async fn a_component_for_another_version() {
-    let other = Guest::bare()
-        .against(&package("0.2.0"))
-        .export("dormouse:plugin/idleness@0.2.0")
-        .function(
+    let other =
+        Guest::bare().against(&package("0.2.0")).export("dormouse:plugin/idleness@0.2.0").function(
             r#"(func (export "dormouse:plugin/idleness@0.2.0#should-sleep")
                 (param i32 i32 i32 i32 i32 i64) (result i32) (call $sleep))"#,
         );
@@ -205,12 +197,7 @@ async fn a_component_for_a_later_0_1() {
                (func (export "dormouse:plugin/lifecycle@0.1.7#stop")
                 (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (call $done))"#,
         )
-        .import(
-            "dormouse:plugin/target@0.1.7",
-            "probe",
-            "probe",
-            "(param i32)",
-        );
+        .import("dormouse:plugin/target@0.1.7", "probe", "probe", "(param i32)");
     let stage = Stage::new(&later.build());
     let loaded = stage.host().load(&stage.config.plugins[0]).await.unwrap();
     assert_eq!(loaded.decisions(), [Decision::Lifecycle]);
@@ -236,9 +223,12 @@ async fn a_component_whose_interface_lacks_a_function() {
 
 #[tokio::test]
 async fn a_component_that_imports_what_is_not_offered() {
-    let greedy = Guest::new()
-        .import("other: interface { f: func(); }", "f", "f", "")
-        .import("g: func()", "g", "g", "");
+    let greedy = Guest::new().import("other: interface { f: func(); }", "f", "f", "").import(
+        "g: func()",
+        "g",
+        "g",
+        "",
+    );
     let (fault, message) = error_for(&greedy.build()).await;
     assert!(matches!(fault, LoadFault::UnknownImports(names) if names == ["other", "g"]));
     insta::assert_snapshot!(message, @"the plugin `p` can't be loaded from `[FOLDER]/p.wasm`: it imports what this Dormouse does not offer: `other`, `g`. It offers `dormouse:plugin` and WASI 0.2 and 0.3 without HTTP; build the plugin without the rest");
@@ -249,9 +239,7 @@ async fn a_component_that_imports_a_function_that_is_not_offered() {
     let newer = format!("{} interface log2 {{}}", package("0.1.0"))
         .replace("interface settings {", "interface settings { put: func();");
     let guest =
-        Guest::new()
-            .against(&newer)
-            .import("dormouse:plugin/settings@0.1.0", "put", "put", "");
+        Guest::new().against(&newer).import("dormouse:plugin/settings@0.1.0", "put", "put", "");
     let (fault, message) = error_for(&guest.build()).await;
     assert!(matches!(fault, LoadFault::OtherImport(_)));
     insta::assert_snapshot!(message, @"the plugin `p` can't be loaded from `[FOLDER]/p.wasm`: it imports functions that this Dormouse does not offer: component imports instance `dormouse:plugin/settings@0.1.0`, but a matching implementation was not found in the linker: instance export `put` has the wrong type: function implementation is missing. Build it against `wit/dormouse-plugin-0.1.0`, or use a newer Dormouse");
@@ -259,20 +247,11 @@ async fn a_component_that_imports_a_function_that_is_not_offered() {
 
 #[tokio::test]
 async fn a_service_that_wants_a_decision_that_its_plugin_does_not_make() {
-    let mut stage = Stage::new(
-        &Guest::new()
-            .readiness("(call $not_yet (i32.const 0) (i32.const 0))")
-            .build(),
-    );
+    let mut stage =
+        Stage::new(&Guest::new().readiness("(call $not_yet (i32.const 0) (i32.const 0))").build());
     stage.service().gate = Decider::Plugin(PluginId(0));
     let (error, message) = stage.load_error().await;
-    assert!(matches!(
-        error.fault,
-        LoadFault::LacksDecision {
-            decision: Decision::Gate,
-            ..
-        }
-    ));
+    assert!(matches!(error.fault, LoadFault::LacksDecision { decision: Decision::Gate, .. }));
     insta::assert_snapshot!(message, @r#"the service `s` has `gate = "p"`, but this plugin does not export `dormouse:plugin/gate@0.1.0`. It exports `lifecycle`, `readiness`. Name a plugin that does, or remove `gate`"#);
 }
 
@@ -281,13 +260,7 @@ async fn a_service_whose_lifecycle_plugin_starts_nothing() {
     let gate =
         Guest::bare().gate("(call $reply (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))");
     let (error, message) = Stage::new(&gate.build()).load_error().await;
-    assert!(matches!(
-        error.fault,
-        LoadFault::LacksDecision {
-            decision: Decision::Lifecycle,
-            ..
-        }
-    ));
+    assert!(matches!(error.fault, LoadFault::LacksDecision { decision: Decision::Lifecycle, .. }));
     insta::assert_snapshot!(message, @r#"the service `s` has `lifecycle = "p"`, but this plugin does not export `dormouse:plugin/lifecycle@0.1.0`. It exports `gate`. Name a plugin that does, or write `hooks` in place of `lifecycle`"#);
 }
 
@@ -314,13 +287,7 @@ async fn a_component_is_compiled_once_whoever_uses_it() {
     for _ in 0..3 {
         host.deciders(&stage.config, service).await.unwrap();
     }
-    assert_eq!(
-        host.compilations(),
-        Compilations {
-            cached: 0,
-            compiled: 1
-        }
-    );
+    assert_eq!(host.compilations(), Compilations { cached: 0, compiled: 1 });
 }
 
 #[tokio::test]
@@ -329,13 +296,7 @@ async fn the_second_start_compiles_nothing() {
     stage.host().load(&stage.config.plugins[0]).await.unwrap();
     let second = stage.host();
     second.load(&stage.config.plugins[0]).await.unwrap();
-    assert_eq!(
-        second.compilations(),
-        Compilations {
-            cached: 1,
-            compiled: 0
-        }
-    );
+    assert_eq!(second.compilations(), Compilations { cached: 1, compiled: 0 });
 }
 
 #[tokio::test]
@@ -345,17 +306,8 @@ async fn a_changed_file_is_compiled_anew() {
     fs::write(stage.file(), Guest::new().idleness("(call $sleep)").build()).unwrap();
     let second = stage.host();
     let loaded = second.load(&stage.config.plugins[0]).await.unwrap();
-    assert_eq!(
-        loaded.decisions(),
-        [Decision::Lifecycle, Decision::Idleness]
-    );
-    assert_eq!(
-        second.compilations(),
-        Compilations {
-            cached: 0,
-            compiled: 1
-        }
-    );
+    assert_eq!(loaded.decisions(), [Decision::Lifecycle, Decision::Idleness]);
+    assert_eq!(second.compilations(), Compilations { cached: 0, compiled: 1 });
 }
 
 #[tokio::test]
@@ -369,23 +321,14 @@ async fn a_damaged_cache_is_compiled_anew() {
     }
     let second = stage.host();
     second.load(&stage.config.plugins[0]).await.unwrap();
-    assert_eq!(
-        second.compilations(),
-        Compilations {
-            cached: 0,
-            compiled: 1
-        }
-    );
+    assert_eq!(second.compilations(), Compilations { cached: 0, compiled: 1 });
 }
 
 #[tokio::test]
 async fn the_cache_is_for_its_owner_alone() {
     let stage = Stage::new(&Guest::new().build());
     stage.host().load(&stage.config.plugins[0]).await.unwrap();
-    let mode = fs::metadata(&stage.config.cache_dir)
-        .unwrap()
-        .permissions()
-        .mode();
+    let mode = fs::metadata(&stage.config.cache_dir).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o700);
 }
 
@@ -420,11 +363,7 @@ fn files_in(cache: &Path) -> Vec<PathBuf> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let entry = entry.unwrap().path();
-            if entry.is_dir() {
-                folders.push(entry)
-            } else {
-                files.push(entry)
-            }
+            if entry.is_dir() { folders.push(entry) } else { files.push(entry) }
         }
     }
     files
@@ -435,12 +374,7 @@ fn inspect_tells_decisions_imports_and_grants() {
     let guest = Guest::new()
         .gate("(call $reply (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))")
         .runs("true", &[], None)
-        .import(
-            "wasi:cli/environment@0.2.0",
-            "get-environment",
-            "environment",
-            "(param i32)",
-        )
+        .import("wasi:cli/environment@0.2.0", "get-environment", "environment", "(param i32)")
         .import("other: interface { f: func(); }", "f", "f", "")
         .export("run: func()")
         .function(r#"(func (export "run"))"#);

@@ -1,1 +1,51 @@
-fn main() {}
+//! The project's own chores: `cargo xtask COMMAND`. One file a command.
+
+mod cargo;
+mod files;
+mod guest;
+mod lock;
+mod plugins;
+mod test;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+The project's own chores.
+
+Usage: cargo xtask COMMAND
+
+Commands:
+  test [ARGUMENTS]   installs what the tests need, checks the embedded components, runs all tests;
+                     arguments go to the test runner (cargo nextest, or cargo test without it)
+  plugins            builds the embedded components and writes their lock files
+  plugins --check    fails if an embedded component is not what its sources say
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match arguments.as_slice() {
+        ["test", rest @ ..] => test::run(rest),
+        ["plugins"] => plugins::build(),
+        ["plugins", "--check"] => plugins::check(),
+        ["help" | "--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        [] => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+        _ => {
+            eprintln!("error: there is no `{}`\n\n{USAGE}", arguments.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

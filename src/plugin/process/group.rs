@@ -5,7 +5,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{
+    Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpgid,
+};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +16,9 @@ use super::Exit;
 
 /// How often a group whose leader has exited is looked at while it is being ended.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// How long a killed process may take to be gone. Only one that hangs in the kernel takes longer.
+const KILLED: Duration = Duration::from_secs(5);
 
 /// A child that leads a process group of its own.
 ///
@@ -71,6 +76,9 @@ impl Group {
         let everybody = async {
             let status = self.leader.wait().await?;
             while test_kill_process_group(self.id).is_ok() {
+                // Orphans of the group are ours to reap if Dormouse is the first process of a
+                // container; otherwise this does nothing.
+                let _ = waitpgid(self.id, WaitOptions::NOHANG);
                 sleep(LOOK).await;
             }
             Ok(status)
@@ -79,10 +87,9 @@ impl Group {
             return status;
         }
         self.signal(Signal::KILL);
-        match timeout(grace, self.leader.wait()).await {
+        match timeout(KILLED, self.leader.wait()).await {
             Ok(status) => status,
-            // Only a process that hangs in the kernel survives SIGKILL. It is reaped when it comes
-            // back; nobody has to wait for that.
+            // It is reaped when it comes back; nobody has to wait for that.
             Err(_) => Ok(ExitStatus::from_raw(Signal::KILL.as_raw())),
         }
     }

@@ -12,19 +12,9 @@ async fn every_decision_reaches_its_function() {
     let deciders = Stage::new(&guest.build()).deciders().await;
     assert_eq!(start(&deciders).await, Ok(()));
     assert_eq!(stop(&deciders).await, Ok(()));
-    assert_eq!(
-        ready(&deciders).await,
-        Ok(Readiness::Ready(Some("host:123".to_owned())))
-    );
-    assert_eq!(
-        should_sleep(&deciders).await,
-        Ok(SleepVerdict::StayAwake(LONG))
-    );
-    let reply = Reply {
-        send: b"ping".to_vec(),
-        consumed: 2,
-        verdict: Verdict::WakeAndClose,
-    };
+    assert_eq!(ready(&deciders).await, Ok(Readiness::Ready(Some("host:123".to_owned()))));
+    assert_eq!(should_sleep(&deciders).await, Ok(SleepVerdict::StayAwake(LONG)));
+    let reply = Reply { send: b"ping".to_vec(), consumed: 2, verdict: Verdict::WakeAndClose };
     assert_eq!(should_wake(&deciders, b"ping").await, Ok(reply));
 }
 
@@ -41,21 +31,12 @@ async fn a_guest_is_told_about_service_client_cause_and_phase() {
         .readiness("(call $not_yet (local.get $host) (local.get $host_len))")
         .gate(phase);
     let deciders = Stage::new(&guest.build()).deciders().await;
-    assert_eq!(
-        start(&deciders).await.unwrap_err().message,
-        "the plugin `p`: s"
-    );
-    assert_eq!(
-        stop(&deciders).await.unwrap_err().message,
-        "the plugin `p`: 2"
-    );
+    assert_eq!(start(&deciders).await.unwrap_err().message, "the plugin `p`: s");
+    assert_eq!(stop(&deciders).await.unwrap_err().message, "the plugin `p`: 2");
     let host = Readiness::NotYet("target.example".to_owned());
     assert_eq!(ready(&deciders).await, Ok(host));
     let mut conversation = deciders.gate.unwrap().converse(client());
-    let reply = conversation
-        .should_wake(Phase::Stopping, b"")
-        .await
-        .unwrap();
+    let reply = conversation.should_wake(Phase::Stopping, b"").await.unwrap();
     assert_eq!(reply.send, b"3");
 }
 
@@ -85,17 +66,12 @@ async fn kinds_of_failures_are_passed_on() {
     for (number, kind) in kinds.into_iter().enumerate() {
         let mut guest = Guest::bare();
         let why = guest.text("no such machine");
-        let guest = guest.lifecycle(
-            &format!("(call $fail (i32.const {number}) {why})"),
-            "(call $done)",
-        );
+        let guest =
+            guest.lifecycle(&format!("(call $fail (i32.const {number}) {why})"), "(call $done)");
         let failure = failed_start(&guest).await;
         assert_eq!(
             failure,
-            Failure {
-                kind,
-                message: "the plugin `p`: no such machine".to_owned()
-            }
+            Failure { kind, message: "the plugin `p`: no such machine".to_owned() }
         );
     }
 }
@@ -109,14 +85,8 @@ async fn a_failure_says_when_to_try_again() {
          (i32.const 1024)",
     );
     let failure = failed_start(&guest).await;
-    assert_eq!(
-        failure.kind,
-        FailureKind::TryAgain(Some(Duration::from_secs(90)))
-    );
-    assert_eq!(
-        failure.message,
-        "the plugin `p` failed in `start` and did not say why"
-    );
+    assert_eq!(failure.kind, FailureKind::TryAgain(Some(Duration::from_secs(90))));
+    assert_eq!(failure.message, "the plugin `p` failed in `start` and did not say why");
 }
 
 #[tokio::test]
@@ -125,10 +95,7 @@ async fn a_message_is_escaped_and_cut() {
     let why = guest.text(format!("\u{1b}[2J line\nbreak {}", "ä".repeat(5000)));
     let guest = guest.lifecycle(&format!("(call $fail (i32.const 2) {why})"), "(call $done)");
     let message = failed_start(&guest).await.message;
-    assert!(
-        message.starts_with("the plugin `p`: \\u{1b}[2J line\nbreak ää"),
-        "{message}"
-    );
+    assert!(message.starts_with("the plugin `p`: \\u{1b}[2J line\nbreak ää"), "{message}");
     assert!(message.len() <= 4096 + 20 && message.ends_with('…'));
 }
 

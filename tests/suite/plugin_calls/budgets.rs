@@ -26,10 +26,7 @@ async fn while_others_go_on<T: std::fmt::Debug>(
     let failure = call.await.expect_err("the loop should be ended");
     other.abort();
     let turns = turns.load(Ordering::Relaxed);
-    assert!(
-        turns >= 3,
-        "another task of the thread had {turns} turns only"
-    );
+    assert!(turns >= 3, "another task of the thread had {turns} turns only");
     failure
 }
 
@@ -46,10 +43,7 @@ async fn an_endless_loop_ends_when_its_cpu_time_is_used_up() {
     let before = cpu_time();
     let failure = start(&deciders).await.unwrap_err();
     let used = cpu_time() - before;
-    assert!(
-        used >= Duration::from_millis(100),
-        "it was ended after {used:?}"
-    );
+    assert!(used >= Duration::from_millis(100), "it was ended after {used:?}");
     assert!(used < Duration::from_secs(1), "it was ended after {used:?}");
     insta::assert_snapshot!(broken(&failure), @"the plugin `p` used up the CPU time of a call (100ms) in `start`. If it needs more, raise `limits.cpu` in `[plugins.p]`");
 }
@@ -129,10 +123,7 @@ async fn waiting_ends_at_the_deadline_of_the_call() {
     let failure = ready(&deciders).await.unwrap_err();
     assert!(began.elapsed() >= Duration::from_millis(200));
     insta::assert_snapshot!(broken(&failure), @"the plugin `p` did not return from `ready` within 200ms. If it needs longer, raise `limits.call` in `[plugins.p]`");
-    let failure = deciders
-        .lifecycle
-        .stop(Cause::Cooldown, Duration::from_millis(200))
-        .await;
+    let failure = deciders.lifecycle.stop(Cause::Cooldown, Duration::from_millis(200)).await;
     insta::assert_snapshot!(broken(&failure.unwrap_err()), @"");
 }
 
@@ -140,12 +131,7 @@ const WAITING: &str = "(call $probe (i32.const 2048)) (call $not_yet (i32.const 
 
 impl Guest {
     fn import_probe(self) -> Guest {
-        self.import(
-            "dormouse:plugin/target@0.1.0",
-            "probe",
-            "probe",
-            "(param i32)",
-        )
+        self.import("dormouse:plugin/target@0.1.0", "probe", "probe", "(param i32)")
     }
 }
 
@@ -161,10 +147,7 @@ async fn full_listener() -> Full {
         match tokio::time::timeout(Duration::from_millis(300), connect).await {
             Ok(stream) => queued.push(stream.unwrap()),
             Err(_) => {
-                return Full {
-                    listener,
-                    _queued: queued,
-                };
+                return Full { listener, _queued: queued };
             }
         }
         assert!(queued.len() < 1000, "the queue does not fill");
@@ -221,8 +204,5 @@ async fn a_text_that_is_shown_again_and_again_does_not_fill_our_memory() {
     )
     .function("(func $unused)");
     let failure = failed_start(&guest).await;
-    assert!(
-        broken(&failure).starts_with("the plugin `p` crashed in `start`: "),
-        "{failure}"
-    );
+    assert!(broken(&failure).starts_with("the plugin `p` crashed in `start`: "), "{failure}");
 }

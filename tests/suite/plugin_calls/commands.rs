@@ -57,22 +57,14 @@ exec = [["/bin/echo", "hello"], ["/bin/echo", "hello", "world"]]
 #[tokio::test]
 async fn a_plugin_may_set_variables_of_its_own_for_a_command_and_no_others() {
     let run = |variable| {
-        let guest = Guest::bare().runs(
-            "/bin/sh",
-            &["-c", "echo $DORMOUSE_X$LD_X"],
-            Some((variable, "1")),
-        );
-        let mut stage = Stage::new(
-            &guest
-                .lifecycle("(call $run) (call $tell)", "(call $done)")
-                .build(),
-        );
+        let guest =
+            Guest::bare().runs("/bin/sh", &["-c", "echo $DORMOUSE_X$LD_X"], Some((variable, "1")));
+        let mut stage =
+            Stage::new(&guest.lifecycle("(call $run) (call $tell)", "(call $done)").build());
         grant(stage.plugin(), "/bin/sh", None);
         stage
     };
-    let failure = start(&run("DORMOUSE_X").deciders().await)
-        .await
-        .unwrap_err();
+    let failure = start(&run("DORMOUSE_X").deciders().await).await.unwrap_err();
     assert_eq!(failure.message, "the plugin `p`: 1");
     let told = Told::listen();
     let failure = start(&run("LD_X").deciders().await).await.unwrap_err();
@@ -103,10 +95,7 @@ async fn a_command_is_ended_before_its_call_so_that_the_plugin_can_say_so() {
     let mut stage = Stage::new(&guest.build());
     grant(stage.plugin(), "/bin/sleep", None);
     let deciders = stage.deciders().await;
-    let answer = deciders
-        .lifecycle
-        .start(Cause::Operator, Duration::from_millis(300))
-        .await;
+    let answer = deciders.lifecycle.start(Cause::Operator, Duration::from_millis(300)).await;
     assert_eq!(answer.unwrap_err().message, "the plugin `p`: 2");
 }
 
@@ -123,10 +112,7 @@ async fn a_start_that_is_given_up_leaves_no_command_behind() {
     let mut stage = Stage::new(&guest.build());
     grant(stage.plugin(), "/bin/sh", None);
     let host = stage.host();
-    let deciders = host
-        .deciders(&stage.config, &stage.config.services[0])
-        .await
-        .unwrap();
+    let deciders = host.deciders(&stage.config, &stage.config.services[0]).await.unwrap();
     let process = {
         let mut given_up = deciders.lifecycle.start(Cause::Operator, LONG);
         tokio::select! {

@@ -9,12 +9,7 @@ async fn settings_are_the_plugins_table_as_json() {
          (call $fail (i32.const 2) (i32.load (i32.const {RETURNED})) (i32.load (i32.const {})))",
         RETURNED + 4
     ))
-    .import(
-        "dormouse:plugin/settings@0.1.0",
-        "get",
-        "settings",
-        "(param i32)",
-    );
+    .import("dormouse:plugin/settings@0.1.0", "get", "settings", "(param i32)");
     let mut stage = Stage::new(&guest.build());
     stage.plugin().settings = serde_json::json!({ "container": "mc" });
     let failure = start(&stage.deciders().await).await.unwrap_err();
@@ -59,16 +54,8 @@ async fn a_guest_of_wasi_0_3_is_loaded_and_runs() {
         "(if (result i32) (i64.eq (call $random) (call $random))
             (then (unreachable)) (else (call $done)))",
     )
-    .import(
-        "wasi:random/random@0.3.0",
-        "get-random-u64",
-        "random",
-        "(result i64)",
-    );
-    assert_eq!(
-        start(&Stage::new(&guest.build()).deciders().await).await,
-        Ok(())
-    );
+    .import("wasi:random/random@0.3.0", "get-random-u64", "random", "(result i64)");
+    assert_eq!(start(&Stage::new(&guest.build()).deciders().await).await, Ok(()));
 }
 
 #[tokio::test]
@@ -81,12 +68,7 @@ async fn a_probe_says_whether_the_target_answers() {
         RETURNED + 4,
         RETURNED + 8
     ))
-    .import(
-        "dormouse:plugin/target@0.1.0",
-        "probe",
-        "probe",
-        "(param i32)",
-    );
+    .import("dormouse:plugin/target@0.1.0", "probe", "probe", "(param i32)");
     let mut stage = Stage::new(&guest.build());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -119,12 +101,7 @@ async fn log_lines_carry_plugin_and_service_and_are_bounded() {
              (call $log (i32.const 3) (i32.const 4096) (i32.const 1))
              (call $done)",
         )
-        .import(
-            "dormouse:plugin/log@0.1.0",
-            "write",
-            "log",
-            "(param i32 i32 i32)",
-        );
+        .import("dormouse:plugin/log@0.1.0", "write", "log", "(param i32 i32 i32)");
     let mut stage = Stage::new(&guest.build());
     stage.plugin().limits.log_lines = 3;
     let deciders = stage.deciders().await;

@@ -17,18 +17,9 @@ async fn each_call_has_a_fresh_instance() {
         );
     let deciders = Stage::new(&guest.build()).deciders().await;
     for _ in 0..3 {
-        assert_eq!(
-            start(&deciders).await.unwrap_err().message,
-            "the plugin `p`: 1"
-        );
-        assert_eq!(
-            stop(&deciders).await.unwrap_err().message,
-            "the plugin `p`: 1"
-        );
-        assert_eq!(
-            ready(&deciders).await,
-            Ok(Readiness::NotYet("1".to_owned()))
-        );
+        assert_eq!(start(&deciders).await.unwrap_err().message, "the plugin `p`: 1");
+        assert_eq!(stop(&deciders).await.unwrap_err().message, "the plugin `p`: 1");
+        assert_eq!(ready(&deciders).await, Ok(Readiness::NotYet("1".to_owned())));
         let second = SleepVerdict::StayAwake(Duration::from_secs(1));
         assert_eq!(should_sleep(&deciders).await, Ok(second));
     }
@@ -36,21 +27,13 @@ async fn each_call_has_a_fresh_instance() {
 
 #[tokio::test]
 async fn a_conversation_keeps_its_instance_to_itself() {
-    let deciders = Stage::new(&Guest::new().gate(COUNTING).build())
-        .deciders()
-        .await;
+    let deciders = Stage::new(&Guest::new().gate(COUNTING).build()).deciders().await;
     let gate = deciders.gate.unwrap();
     let (mut one, mut other) = (gate.converse(client()), gate.converse(client()));
     for asked in [b"1", b"2", b"3"] {
-        assert_eq!(
-            one.should_wake(Phase::Asleep, b"").await.unwrap().send,
-            asked
-        );
+        assert_eq!(one.should_wake(Phase::Asleep, b"").await.unwrap().send, asked);
     }
-    assert_eq!(
-        other.should_wake(Phase::Asleep, b"").await.unwrap().send,
-        b"1"
-    );
+    assert_eq!(other.should_wake(Phase::Asleep, b"").await.unwrap().send, b"1");
 }
 
 #[tokio::test]
@@ -63,18 +46,8 @@ async fn a_conversation_ends_with_its_verdict() {
     let mut conversation = deciders.gate.unwrap().converse(client());
     conversation.should_wake(Phase::Asleep, b"").await.unwrap();
     let verdict = conversation.should_wake(Phase::Asleep, b"x").await.unwrap();
-    assert_eq!(
-        (verdict.send, verdict.verdict),
-        (b"2".to_vec(), Verdict::Refuse)
-    );
-    assert_eq!(
-        conversation
-            .should_wake(Phase::Asleep, b"")
-            .await
-            .unwrap()
-            .send,
-        b"1"
-    );
+    assert_eq!((verdict.send, verdict.verdict), (b"2".to_vec(), Verdict::Refuse));
+    assert_eq!(conversation.should_wake(Phase::Asleep, b"").await.unwrap().send, b"1");
 }
 
 #[tokio::test]
@@ -87,17 +60,6 @@ async fn a_question_that_is_taken_back_takes_its_instance_with_it() {
     let mut conversation = deciders.gate.unwrap().converse(client());
     conversation.should_wake(Phase::Asleep, b"").await.unwrap();
     let endless = conversation.should_wake(Phase::Asleep, b"x");
-    assert!(
-        tokio::time::timeout(Duration::from_millis(50), endless)
-            .await
-            .is_err()
-    );
-    assert_eq!(
-        conversation
-            .should_wake(Phase::Asleep, b"")
-            .await
-            .unwrap()
-            .send,
-        b"1"
-    );
+    assert!(tokio::time::timeout(Duration::from_millis(50), endless).await.is_err());
+    assert_eq!(conversation.should_wake(Phase::Asleep, b"").await.unwrap().send, b"1");
 }

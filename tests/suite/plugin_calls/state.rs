@@ -33,18 +33,8 @@ fn counter() -> Guest {
                 RETURNED + 4
             ),
         )
-        .import(
-            "dormouse:plugin/state@0.1.0",
-            "get",
-            "state_get",
-            "(param i32 i32 i32)",
-        )
-        .import(
-            "dormouse:plugin/state@0.1.0",
-            "set",
-            "state_set",
-            "(param i32 i32 i32 i32 i32)",
-        )
+        .import("dormouse:plugin/state@0.1.0", "get", "state_get", "(param i32 i32 i32)")
+        .import("dormouse:plugin/state@0.1.0", "set", "state_set", "(param i32 i32 i32 i32 i32)")
 }
 
 async fn count(deciders: &Deciders) -> String {
@@ -92,10 +82,7 @@ async fn state_beyond_its_limit_is_refused() {
     stage.plugin().limits.state = 1000;
     let deciders = stage.deciders().await;
     // `too-large` is the first case.
-    assert_eq!(
-        stop(&deciders).await.unwrap_err().message,
-        "the plugin `p`: 0"
-    );
+    assert_eq!(stop(&deciders).await.unwrap_err().message, "the plugin `p`: 0");
     assert_eq!(count(&deciders).await, "the plugin `p`: 1");
 }
 
@@ -106,10 +93,7 @@ async fn a_disk_that_refuses_is_told_to_plugin_and_operator() {
     let deciders = stage.deciders().await;
     let told = Told::listen();
     // `storage` is the second case.
-    assert_eq!(
-        stop(&deciders).await.unwrap_err().message,
-        "the plugin `p`: 1"
-    );
+    assert_eq!(stop(&deciders).await.unwrap_err().message, "the plugin `p`: 1");
     let errors = told.at(Level::ERROR);
     assert_eq!(errors.len(), 1);
     insta::assert_snapshot!(stage.without_paths(&errors[0]), @r#"the state in `[FOLDER]/state/plugin+p+s.state` can't be read: Not a directory (os error 20) plugin="p" service="s""#);

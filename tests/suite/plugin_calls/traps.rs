@@ -38,12 +38,7 @@ fn panicking(words: &str) -> Guest {
             &format!("(call $print (call $stderr) {words} (i32.const {RETURNED})) (unreachable)"),
             "(call $done)",
         )
-        .import(
-            "wasi:cli/stderr@0.2.0",
-            "get-stderr",
-            "stderr",
-            "(result i32)",
-        )
+        .import("wasi:cli/stderr@0.2.0", "get-stderr", "stderr", "(result i32)")
         .import(
             "wasi:io/streams@0.2.0",
             "[method]output-stream.blocking-write-and-flush",
@@ -68,10 +63,7 @@ async fn the_standard_error_of_a_guest_is_logged_line_by_line() {
     failed_start(&panicking("one\ntwo \u{1b}[31m")).await;
     assert_eq!(
         told.at(Level::INFO),
-        [
-            r#"one plugin="p" service="s""#,
-            r#"two \u{1b}[31m plugin="p" service="s""#
-        ]
+        [r#"one plugin="p" service="s""#, r#"two \u{1b}[31m plugin="p" service="s""#]
     );
 }
 
@@ -80,10 +72,7 @@ async fn a_trap_in_one_call_is_none_in_the_next() {
     let guest = Guest::bare().lifecycle("(unreachable)", "(call $done)");
     let deciders = Stage::new(&guest.build()).deciders().await;
     for _ in 0..3 {
-        assert_eq!(
-            start(&deciders).await.unwrap_err().kind,
-            FailureKind::Broken
-        );
+        assert_eq!(start(&deciders).await.unwrap_err().kind, FailureKind::Broken);
         assert_eq!(stop(&deciders).await, Ok(()));
     }
 }

@@ -161,25 +161,19 @@ impl Guest {
     pub(crate) fn lifecycle(self, start: &str, stop: &str) -> Guest {
         let cause = "(param $cause i32) (param i32 i32 i32 i32)";
         self.export("dormouse:plugin/lifecycle@0.1.0")
-            .function(&exported(
-                "lifecycle",
-                "start",
-                &format!("{SERVICE} {cause}"),
-                start,
-            ))
-            .function(&exported(
-                "lifecycle",
-                "stop",
-                &format!("{SERVICE} {cause}"),
-                stop,
-            ))
+            .function(&exported("lifecycle", "start", &format!("{SERVICE} {cause}"), start))
+            .function(&exported("lifecycle", "stop", &format!("{SERVICE} {cause}"), stop))
     }
 
     /// Exports `readiness`, with this body of `ready`; `$attempt` is its parameter.
     pub(crate) fn readiness(self, ready: &str) -> Guest {
         let parameters = format!("{SERVICE} (param $attempt i32)");
-        self.export("dormouse:plugin/readiness@0.1.0")
-            .function(&exported("readiness", "ready", &parameters, ready))
+        self.export("dormouse:plugin/readiness@0.1.0").function(&exported(
+            "readiness",
+            "ready",
+            &parameters,
+            ready,
+        ))
     }
 
     /// Exports `gate`, with this body of `should-wake`; `$data` and `$length` are what it is shown.
@@ -188,20 +182,23 @@ impl Guest {
             "{SERVICE} (param $client i32) (param $client_len i32) (param $listener i32) \
              (param $listener_len i32) (param $phase i32) (param $data i32) (param $length i32)"
         );
-        self.export("dormouse:plugin/gate@0.1.0")
-            .function(&exported("gate", "should-wake", &parameters, should_wake))
+        self.export("dormouse:plugin/gate@0.1.0").function(&exported(
+            "gate",
+            "should-wake",
+            &parameters,
+            should_wake,
+        ))
     }
 
     /// Exports `idleness`, with this body of `should-sleep`; `$idle_for` is its parameter.
     pub(crate) fn idleness(self, should_sleep: &str) -> Guest {
         let parameters = format!("{SERVICE} (param $idle_for i64)");
-        self.export("dormouse:plugin/idleness@0.1.0")
-            .function(&exported(
-                "idleness",
-                "should-sleep",
-                &parameters,
-                should_sleep,
-            ))
+        self.export("dormouse:plugin/idleness@0.1.0").function(&exported(
+            "idleness",
+            "should-sleep",
+            &parameters,
+            should_sleep,
+        ))
     }
 
     /// Exports an interface, or whatever else a world may export; the test writes its functions.
@@ -239,10 +236,7 @@ impl Guest {
     pub(crate) fn text(&mut self, bytes: impl AsRef<[u8]>) -> Text {
         let bytes = bytes.as_ref();
         let escaped: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
-        let text = Text {
-            at: self.next_text,
-            length: bytes.len() as u32,
-        };
+        let text = Text { at: self.next_text, length: bytes.len() as u32 };
         let _ = writeln!(self.texts, "(data (i32.const {}) \"{escaped}\")", text.at);
         self.next_text += (text.length + 8) & !7;
         text
@@ -264,8 +258,8 @@ impl Guest {
         };
         let label = self.text("test");
         let shape = "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32 i32 i32)";
-        self.import("dormouse:plugin/process@0.1.0", "run", "process_run", shape)
-            .function(&format!(
+        self.import("dormouse:plugin/process@0.1.0", "run", "process_run", shape).function(
+            &format!(
                 r"(func $run
                 (call $process_run {program} {arguments} (i32.const {variables}) (i32.const {count})
                     (i32.const 0) (i32.const 0) (i32.const 0)
@@ -282,7 +276,8 @@ impl Guest {
                 stdout_length = RETURNED + 16,
                 error = RETURNED + 8,
                 error_length = RETURNED + 12,
-            ))
+            ),
+        )
     }
 
     /// A list of strings.
@@ -290,20 +285,12 @@ impl Guest {
         let texts: Vec<Text> = strings.iter().map(|string| self.text(string)).collect();
         let words = texts.iter().flat_map(|text| [text.at, text.length]);
         let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
-        Text {
-            at: self.text(bytes).at,
-            length: strings.len() as u32,
-        }
+        Text { at: self.text(bytes).at, length: strings.len() as u32 }
     }
 
     /// The module alone.
     pub(crate) fn core_module(&self) -> Vec<u8> {
-        let Guest {
-            core_imports,
-            functions,
-            texts,
-            ..
-        } = self;
+        let Guest { core_imports, functions, texts, .. } = self;
         let wat = format!("(module {core_imports} {PRELUDE} {texts} {functions})");
         wat::parse_str(&wat).unwrap_or_else(|error| panic!("the guest is wrong: {error}"))
     }
@@ -311,20 +298,14 @@ impl Guest {
     /// The component.
     pub(crate) fn build(&self) -> Vec<u8> {
         let mut resolve = Resolve::default();
-        resolve
-            .push_str("plugin.wit", &self.package)
-            .expect("the package should be right");
+        resolve.push_str("plugin.wit", &self.package).expect("the package should be right");
         let world = format!(
             "package test:guest; {WASI} world guest {{ {} {} }}",
             self.imports.join(" "),
             self.exports.join(" ")
         );
-        let package = resolve
-            .push_str("guest.wit", &world)
-            .expect("the world should be right");
-        let world = resolve
-            .select_world(&[package], Some("guest"))
-            .expect("it has one");
+        let package = resolve.push_str("guest.wit", &world).expect("the world should be right");
+        let world = resolve.select_world(&[package], Some("guest")).expect("it has one");
         let mut module = self.core_module();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
             .expect("the world should be encodable");

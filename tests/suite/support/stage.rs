@@ -47,19 +47,13 @@ impl Stage {
 
     /// Who decides for the service, by a host of their own.
     pub async fn deciders(&self) -> Deciders {
-        let deciders = self
-            .host()
-            .deciders(&self.config, &self.config.services[0])
-            .await;
+        let deciders = self.host().deciders(&self.config, &self.config.services[0]).await;
         deciders.unwrap_or_else(|error| panic!("the plugin should load: {error}"))
     }
 
     /// The error with which the plugin does not load, with the folder's path as `[FOLDER]`.
     pub async fn load_error(&self) -> (LoadError, String) {
-        let loaded = self
-            .host()
-            .deciders(&self.config, &self.config.services[0])
-            .await;
+        let loaded = self.host().deciders(&self.config, &self.config.services[0]).await;
         let error = loaded.err().expect("the plugin should not load");
         let message = self.without_paths(&error.to_string());
         (error, message)
@@ -100,10 +94,7 @@ fn config(folder: &Path, plugin: Plugin) -> Config {
         services: vec![Service {
             name: "s".to_owned(),
             listen: vec!["127.0.0.1:1".parse().expect("an address")],
-            target: Target {
-                host: "target.example".to_owned(),
-                port: 7777,
-            },
+            target: Target { host: "target.example".to_owned(), port: 7777 },
             lifecycle: PluginId(0),
             readiness: by_plugin,
             gate: by_plugin,

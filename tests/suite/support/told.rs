@@ -19,20 +19,13 @@ impl Told {
     pub(crate) fn listen() -> Told {
         let lines = Arc::<Mutex<Vec<_>>>::default();
         let subscriber = tracing_subscriber::registry().with(Collector(Arc::clone(&lines)));
-        Told {
-            lines,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
+        Told { lines, _guard: tracing::subscriber::set_default(subscriber) }
     }
 
     /// The lines of `level`: each is the message and then ` field=value`, in the order of the fields.
     pub(crate) fn at(&self, level: Level) -> Vec<String> {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines
-            .iter()
-            .filter(|(at, _)| *at == level)
-            .map(|(_, line)| line.clone())
-            .collect()
+        lines.iter().filter(|(at, _)| *at == level).map(|(_, line)| line.clone()).collect()
     }
 }
 

@@ -1,0 +1,129 @@
+//! Lays faults out as text: file, line, column, the place underlined, the remedy below.
+
+use std::fmt;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+use super::fault::{Fault, Severity};
+use super::wording::shown;
+
+/// Everything that is wrong with one config; at least one thing, if it stands in an `Err`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Faults {
+    /// The file as it was named; `None` for flags.
+    path: Option<String>,
+    /// Its text, if it could be read.
+    text: String,
+    list: Vec<Fault>,
+}
+
+impl Faults {
+    /// Faults of the file at `path`, in the order in which they stand in `text`.
+    pub(super) fn in_file(path: String, text: &str, mut list: Vec<Fault>) -> Faults {
+        list.sort_by_key(|fault| fault.place.as_ref().map_or(0, |place| place.start));
+        Faults { path: Some(path), text: displayable(text), list }
+    }
+
+    /// Faults of flags, or without any file.
+    pub(super) fn without_file(list: Vec<Fault>) -> Faults {
+        Faults { path: None, text: String::new(), list }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// One after the other.
+    pub fn iter(&self) -> impl Iterator<Item = &Fault> {
+        self.list.iter()
+    }
+
+    /// The faults one after the other, with a line between them. `colour` is for terminals.
+    pub fn render(&self, colour: bool) -> String {
+        let rendered: Vec<_> =
+            self.list.iter().map(|fault| self.render_one(fault, colour)).collect();
+        rendered.join("\n\n")
+    }
+
+    /// The faults in one line each, for a log: place and title.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.list.iter().map(|fault| {
+            let title = fault.problem.title();
+            match (&self.path, &fault.place) {
+                (Some(path), Some(place)) => {
+                    let (line, column) = self.position(place.start);
+                    format!("{}:{line}:{column}: {title}", shown(path))
+                }
+                (Some(path), None) => format!("{}: {title}", shown(path)),
+                (None, _) => title,
+            }
+        })
+    }
+
+    /// Line and column of a byte, counted from 1, in characters.
+    fn position(&self, byte: usize) -> (usize, usize) {
+        let before = self.text.get(..byte).unwrap_or(&self.text);
+        let line = before.matches('\n').count() + 1;
+        let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
+        (line, column)
+    }
+
+    fn render_one(&self, fault: &Fault, colour: bool) -> String {
+        let problem = &fault.problem;
+        let (Some(path), Some(place)) = (&self.path, &fault.place) else {
+            let title = match &self.path {
+                Some(path) => format!("{}: {}", shown(path), problem.title()),
+                None => problem.title(),
+            };
+            return message(fault.severity(), &title, problem.remedy().as_deref(), colour);
+        };
+        let level = match fault.severity() {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARNING,
+        };
+        let primary = AnnotationKind::Primary.span(place.clone()).label(problem.label());
+        let mut snippet = Snippet::source(&self.text).path(path).annotation(primary);
+        if let Some((place, label)) = problem.related() {
+            snippet = snippet.annotation(AnnotationKind::Context.span(place).label(label));
+        }
+        let group = level
+            .primary_title(problem.title())
+            .element(snippet)
+            .elements(problem.remedy().map(|remedy| Level::HELP.message(remedy)));
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        renderer.render(&[group])
+    }
+}
+
+/// A fault that is about no place in a file, in the form of those that are: what is wrong, and
+/// what to do about it. The caller sees to it that there are no control characters in either.
+pub fn message(severity: Severity, what: &str, remedy: Option<&str>, colour: bool) -> String {
+    let (word, style) = match severity {
+        Severity::Error => ("error", "\x1b[1;91m"),
+        Severity::Warning => ("warning", "\x1b[1;33m"),
+    };
+    let (style, help, reset) = if colour { (style, "\x1b[1;96m", "\x1b[0m") } else { ("", "", "") };
+    let mut text = format!("{style}{word}{reset}: {}", what.replace('\n', "\n       "));
+    if let Some(remedy) = remedy {
+        let remedy = remedy.replace('\n', "\n          ");
+        text.push_str(&format!("\n  = {help}help{reset}: {remedy}"));
+    }
+    text
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Faults {}
+
+/// The text without the control characters that TOML allows in strings and comments and that a
+/// terminal obeys. Each has two bytes, and so has what replaces it: places stay where they are.
+fn displayable(text: &str) -> String {
+    text.chars()
+        .map(|letter| if ('\u{80}'..='\u{9f}').contains(&letter) { '·' } else { letter })
+        .collect()
+}
