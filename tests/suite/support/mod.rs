@@ -6,5 +6,8 @@
 )]
 
 pub(crate) mod command;
+pub(crate) mod guest;
 pub(crate) mod process;
 pub mod relay;
+pub(crate) mod stage;
+pub(crate) mod told;
