@@ -1,5 +1,164 @@
 //! What a user may write, turned into what the program relies on.
+//!
+//! The file goes through three hands: the `toml` crate makes a tree in which each value knows its
+//! place; [`reader`] walks it, notes everything that is wrong, and goes on; `service` and `plugin`
+//! build the [`Config`] of [`model`], in which every reference leads somewhere and every value is
+//! within bounds. [`fault`] has the words for what is wrong, [`render`] the way they look.
+//!
+//! The flags of the tool that this one grew from take the short way: [`from_flags`].
 
+mod commands;
+mod fault;
+mod flags;
+mod folders;
+mod hooks;
 mod model;
+mod plugin;
+mod reader;
+mod render;
+mod service;
+mod values;
 
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use fault::{EXAMPLE, Fault, Problem, Severity, Span};
+pub use flags::{Flags, from_flags};
+pub use hooks::{HookProblem, problem_with};
 pub use model::*;
+pub use plugin::BUILTINS;
+pub use render::Faults;
+pub use values::{AddressMistake, DurationMistake, ProgramMistake};
+
+use folders::Surroundings;
+use plugin::Plugins;
+use reader::{Table, Value};
+use service::Services;
+use toml::de::DeTable;
+use values::Folder;
+
+/// How long open connections may finish, if the config does not say.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Where a config is looked for if none is named.
+const PLACES: [&str; 2] = ["dormouse.toml", "/etc/dormouse/dormouse.toml"];
+
+/// The most bytes of a config, so that `--config /dev/zero` ends.
+const MOST_BYTES: u64 = 4 << 20;
+
+/// The config file to read: the one that is named, or the first that is there of
+/// `./dormouse.toml` and `/etc/dormouse/dormouse.toml`.
+///
+/// # Errors
+///
+/// None is named, and none is there.
+pub fn locate(given: Option<&Path>) -> Result<PathBuf, Faults> {
+    if let Some(given) = given {
+        return Ok(given.to_owned());
+    }
+    // One that is there and can't be read is to be told of, not passed over.
+    let is_there = |place: &&&str| !matches!(Path::new(place).try_exists(), Ok(false));
+    PLACES.iter().find(is_there).map(PathBuf::from).ok_or_else(|| {
+        let looked = PLACES.iter().map(|place| format!("`{place}`")).collect();
+        Faults::without_file(vec![Fault::of(Problem::NoneFound { looked })])
+    })
+}
+
+/// Reads the config file at `path`. Beside it come warnings, which may be none.
+///
+/// # Errors
+///
+/// All faults of the file at once, warnings among them.
+pub fn read(path: &Path) -> Result<(Config, Faults), Faults> {
+    let shown = path.display().to_string();
+    let bytes = match load(path) {
+        Ok(bytes) => bytes,
+        Err(problem) => return Err(Faults::in_file(shown, "", vec![Fault::of(problem)])),
+    };
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let start = error.utf8_error().valid_up_to();
+            let place = start..start + char::REPLACEMENT_CHARACTER.len_utf8();
+            let text = String::from_utf8_lossy(error.as_bytes());
+            let fault = Fault::at(place, Problem::NotUtf8);
+            return Err(Faults::in_file(shown, &text, vec![fault]));
+        }
+    };
+    let mut faults = Vec::new();
+    let config = understand(&text, path, &mut faults);
+    let is_bad = faults.iter().any(|fault| fault.severity() == Severity::Error);
+    let faults = Faults::in_file(shown, &text, faults);
+    match config {
+        Some(config) if !is_bad => Ok((config, faults)),
+        _ => Err(faults),
+    }
+}
+
+/// The bytes of the file.
+fn load(path: &Path) -> Result<Vec<u8>, Problem> {
+    let problem = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Problem::NotFound,
+        io::ErrorKind::IsADirectory => Problem::Folder,
+        kind => Problem::Unreadable {
+            reason: error.to_string(),
+            denied: kind == io::ErrorKind::PermissionDenied,
+        },
+    };
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(problem)?;
+    file.take(MOST_BYTES + 1).read_to_end(&mut bytes).map_err(problem)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(Problem::TooLong { most: MOST_BYTES });
+    }
+    Ok(bytes)
+}
+
+/// The config that `text` means. `None` only if there are faults.
+fn understand(text: &str, path: &Path, faults: &mut Vec<Fault>) -> Option<Config> {
+    let (tree, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        // What comes after a mistake like that is a guess, so nothing is said about it.
+        faults.extend(errors.into_iter().map(syntax));
+        return None;
+    }
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = Folder::new(folder)
+        .map_err(|reason| faults.push(Fault::of(Problem::BadFolder { reason })))
+        .ok()?;
+    let surroundings = Surroundings::of_process();
+    let mut table = Table::root(tree.get_ref());
+    let drain = table.take_or(
+        "drain",
+        DRAIN,
+        |value, faults| value.duration(Duration::ZERO, "at most 365d", faults),
+        faults,
+    );
+    let place = |value: &Value<'_>, faults: &mut Vec<Fault>| directory(value, &folder, faults);
+    let state_dir = table.take_or("state_dir", surroundings.state(), place, faults);
+    let cache_dir = table.take_or("cache_dir", surroundings.cache(), place, faults);
+    let mut plugins = Plugins::read(table.take("plugins"), &folder, faults);
+    let services = Services::new(&folder).read(table.take("services"), &mut plugins, faults);
+    table.finish(faults);
+    let plugins = plugins.finish(faults);
+    Some(Config { drain: drain?, state_dir: state_dir?, cache_dir: cache_dir?, services, plugins })
+}
+
+/// A folder, relative to that of the config.
+fn directory(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Option<PathBuf> {
+    let text = value.text("a path", "a string, such as `\"/var/lib/dormouse\"`", faults)?;
+    if let Some(mistake) = folder.program(text).err() {
+        let (key, text) = (value.key.clone(), text.to_owned());
+        faults.push(value.fault(Problem::BadProgram { key, text, mistake }));
+        return None;
+    }
+    Some(folder.path(text))
+}
+
+/// What the parser says, as a fault.
+fn syntax(error: toml::de::Error) -> Fault {
+    let problem = Problem::Syntax { message: error.message().to_owned() };
+    Fault { place: error.span(), problem }
+}

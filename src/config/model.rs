@@ -80,6 +80,14 @@ pub struct Target {
     pub port: u16,
 }
 
+impl Target {
+    /// The target that `text` names as `host:port`, with an IPv6 address in brackets; `None` if it
+    /// names none.
+    pub fn parse(text: &str) -> Option<Target> {
+        super::values::target(text).ok()
+    }
+}
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.host.contains(':') {

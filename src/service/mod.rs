@@ -1,1 +1,233 @@
-//! Services.
+//! Services: what stands between clients and one target.
+//!
+//! ```text
+//!  listener ── accepts ──▶ client ── door open ──▶ dial ──▶ relay
+//!                            │                       ▲
+//!                            └─ waits ─▶ driver ─ admits
+//!                                         │  ▲
+//!                              lifecycle ◀┘  └─ deciders (plugins), by the port `decide`
+//! ```
+//!
+//! Clients are served on one runtime, *traffic*; drivers, plugins and hooks live on another,
+//! *decisions*, so that nothing a plugin does takes a worker away from a connection.
+
+mod client;
+pub mod dial;
+mod door;
+mod driver;
+mod gate;
+mod listener;
+mod message;
+mod presence;
+pub mod relay;
+pub mod socket;
+mod throttle;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::time::Instant;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use dial::{DialError, Dialer};
+use door::Door;
+use driver::Driver;
+pub use driver::Reach;
+use message::Message;
+use relay::Paths;
+use throttle::Throttle;
+
+use crate::config;
+use crate::decide::{self, Client, Deciders};
+use crate::lifecycle::{ClientId, Phase};
+
+/// A running service.
+pub struct Service {
+    shared: Arc<Shared>,
+    closing: CancellationToken,
+}
+
+/// What all parts of a service have at hand.
+struct Shared {
+    config: config::Service,
+    door: Arc<Door>,
+    inbox: mpsc::UnboundedSender<Message>,
+    dialer: Arc<Dialer>,
+    paths: Paths,
+    /// Where plugins run.
+    decisions: Handle,
+    /// One permit for each conversation at the gate.
+    gates: Semaphore,
+    phase: AtomicU8,
+    next_client: AtomicU64,
+    accept_errors: Throttle,
+    gate_errors: Throttle,
+    gate_refusals: Throttle,
+    dial_errors: Throttle,
+}
+
+/// The runtimes that services run on, and what they share.
+#[derive(Clone)]
+pub struct Ground {
+    /// Where clients are served.
+    pub traffic: Handle,
+    /// Where decisions are made. Not the same runtime, or a plugin holds up connections.
+    pub decisions: Handle,
+    /// The drivers: each ends when there is nothing left to do after [`Service::exit`].
+    pub drivers: TaskTracker,
+    /// How bytes are passed on.
+    pub paths: Paths,
+}
+
+impl Service {
+    /// Starts to serve the clients of these listeners. `deciders` may take its time: clients are
+    /// held meanwhile. Without deciders clients are refused.
+    pub fn start(
+        config: config::Service,
+        listeners: Vec<(SocketAddr, std::net::TcpListener)>,
+        ground: &Ground,
+        deciders: impl Future<Output = Option<Deciders>> + Send + 'static,
+    ) -> Service {
+        let dialer = Arc::new(Dialer::new(
+            config.target.clone(),
+            config.connect_timeout,
+            config.keepalive.map(socket::Keepalive::after),
+        ));
+        let (shared, inbox) = Shared::new(config, dialer, ground);
+        let reach: Arc<dyn Reach> = Arc::clone(&shared.dialer) as Arc<dyn Reach>;
+        let driver = Driver::new(Arc::clone(&shared), inbox, Arc::clone(&reach), seed());
+        ground.drivers.spawn_on(driver.drive(), &ground.decisions);
+        ground.decisions.spawn(boot(Arc::clone(&shared), reach, deciders));
+        let closing = CancellationToken::new();
+        for (address, listener) in listeners {
+            let (shared, closing) = (Arc::clone(&shared), closing.clone());
+            ground.traffic.spawn(async move {
+                match TcpListener::from_std(listener) {
+                    Ok(listener) => listener::listen(shared, listener, address, closing).await,
+                    Err(error) => tracing::error!(
+                        service = %shared.config.name,
+                        listener = %address,
+                        %error,
+                        "the listener can't be used; restart Dormouse",
+                    ),
+                }
+            });
+        }
+        Service { shared, closing }
+    }
+
+    /// Begins the exit: no new clients, and nobody waits any longer. Those inside may finish.
+    pub fn exit(&self) {
+        self.closing.cancel();
+        let _ = self.shared.inbox.send(Message::Exit);
+    }
+
+    /// How many clients are inside.
+    pub fn inside(&self) -> u64 {
+        self.shared.door.inside()
+    }
+
+    /// The time for those inside is up: they have been cut off.
+    pub fn cut(&self) {
+        let _ = self.shared.inbox.send(Message::Cut);
+    }
+}
+
+/// Waits for the deciders and looks at the target (design.md, rule 10).
+async fn boot(
+    shared: Arc<Shared>,
+    reach: Arc<dyn Reach>,
+    deciders: impl Future<Output = Option<Deciders>>,
+) {
+    let deciders = deciders.await;
+    let listening = reach.probe(shared.config.connect_timeout).await.is_ok();
+    let _ = shared.inbox.send(Message::Booted { deciders, listening });
+}
+
+/// Something that differs between services and between runs; never 0.
+fn seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0) | 1
+}
+
+impl Shared {
+    fn new(
+        config: config::Service,
+        dialer: Arc<Dialer>,
+        ground: &Ground,
+    ) -> (Arc<Shared>, mpsc::UnboundedReceiver<Message>) {
+        let (inbox, received) = mpsc::unbounded_channel();
+        let shared = Shared {
+            gates: Semaphore::new(config.max_gates),
+            config,
+            door: Arc::new(Door::default()),
+            inbox,
+            dialer,
+            paths: ground.paths.clone(),
+            decisions: ground.decisions.clone(),
+            phase: AtomicU8::new(decide::Phase::Asleep as u8),
+            next_client: AtomicU64::new(0),
+            accept_errors: Throttle::default(),
+            gate_errors: Throttle::default(),
+            gate_refusals: Throttle::default(),
+            dial_errors: Throttle::default(),
+        };
+        (Arc::new(shared), received)
+    }
+
+    fn next_client(&self) -> ClientId {
+        ClientId(self.next_client.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// What the service believes of its target, for everybody to see.
+    fn phase(&self) -> decide::Phase {
+        let phase = self.phase.load(Ordering::Relaxed);
+        [decide::Phase::Starting, decide::Phase::Awake, decide::Phase::Stopping]
+            .into_iter()
+            .find(|known| *known as u8 == phase)
+            .unwrap_or(decide::Phase::Asleep)
+    }
+
+    fn publish(&self, phase: Phase) {
+        let phase = match phase {
+            Phase::Asleep => decide::Phase::Asleep,
+            Phase::Starting => decide::Phase::Starting,
+            Phase::Awake => decide::Phase::Awake,
+            Phase::Stopping => decide::Phase::Stopping,
+        };
+        self.phase.store(phase as u8, Ordering::Relaxed);
+    }
+
+    /// A client is closed because Dormouse itself has run out of something.
+    fn cannot_dial(&self, client: Client, error: &DialError) {
+        if let Some(count) = self.dial_errors.count(Instant::now()) {
+            tracing::error!(
+                service = %self.config.name,
+                client = %client.address,
+                %error,
+                recent = count.recent,
+                all = count.all,
+                "client closed: Dormouse can't connect it",
+            );
+        }
+    }
+
+    fn refused_at_gate(&self, client: Client, reason: &str) {
+        if let Some(count) = self.gate_refusals.count(Instant::now()) {
+            tracing::info!(
+                service = %self.config.name,
+                client = %client.address,
+                reason,
+                recent = count.recent,
+                all = count.all,
+                "client closed at the gate",
+            );
+        }
+    }
+}

@@ -12,9 +12,7 @@ pub fn root() -> PathBuf {
     // Asked when it runs, because checkouts may share a target folder, and with it this program.
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR");
     let xtask = manifest.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
-    xtask
-        .parent()
-        .map_or_else(|| PathBuf::from("."), Path::to_owned)
+    xtask.parent().map_or_else(|| PathBuf::from("."), Path::to_owned)
 }
 
 /// Where guest components are built: a folder of its own, because the cargo that runs this may hold
@@ -58,10 +56,7 @@ fn output(command: &mut Command) -> Result<String, String> {
         .output()
         .map_err(|error| format!("cannot run `{program}`: {error}"))?;
     if !output.status.success() {
-        return Err(format!(
-            "`{program}` failed ({}); the reason stands above",
-            output.status
-        ));
+        return Err(format!("`{program}` failed ({}); the reason stands above", output.status));
     }
     Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
@@ -71,9 +66,7 @@ pub fn compiler() -> Result<String, String> {
     let version = output(rustc().arg("-vV"))?;
     let mut lines = version.lines();
     let name = lines.next().unwrap_or_default();
-    let host = lines
-        .find_map(|line| line.strip_prefix("host: "))
-        .unwrap_or("unknown host");
+    let host = lines.find_map(|line| line.strip_prefix("host: ")).unwrap_or("unknown host");
     Ok(format!("{name} on {host}"))
 }
 
@@ -91,11 +84,7 @@ pub fn ensure_wasm_target() -> Result<(), String> {
         return Ok(());
     }
     announce(&format!("installing the target {WASM}"));
-    run(
-        Command::new("rustup").args(["target", "add", WASM]),
-        "installing it",
-    )
-    .map_err(|error| {
+    run(Command::new("rustup").args(["target", "add", WASM]), "installing it").map_err(|error| {
         format!(
             "{error}\n\nThe plugins are built for {WASM}, and this compiler lacks its standard \
              library. With rustup, `rustup target add {WASM}` installs it (this needs the network \

@@ -42,11 +42,7 @@ impl Guest {
         paths.sort();
         let mut listing = String::new();
         for path in paths {
-            let name = path
-                .strip_prefix(&root)
-                .unwrap_or(&path)
-                .display()
-                .to_string();
+            let name = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
             listing.push_str(&format!("{} {name}\n", files::sha256(&files::read(&path)?)));
         }
         Ok(files::sha256(listing.as_bytes()))
@@ -59,23 +55,12 @@ impl Guest {
         let target_folder = cargo::guest_target_folder();
         let mut command = cargo::cargo(["build", "--release", "--locked", "--target", WASM]);
         command
-            .args([
-                "--package",
-                name,
-                "--manifest-path",
-                "plugins/Cargo.toml",
-                "--target-dir",
-            ])
+            .args(["--package", name, "--manifest-path", "plugins/Cargo.toml", "--target-dir"])
             .arg(&target_folder)
             // In place of the flags that a developer may have set, which would change the bytes.
             .env("CARGO_ENCODED_RUSTFLAGS", remapped_paths());
         cargo::run(&mut command, &format!("building the component {name}"))?;
-        files::read(
-            &target_folder
-                .join(WASM)
-                .join("release")
-                .join(format!("{name}.wasm")),
-        )
+        files::read(&target_folder.join(WASM).join("release").join(format!("{name}.wasm")))
     }
 }
 
@@ -85,10 +70,7 @@ fn remapped_paths() -> String {
     let mut flags = vec![format!("--remap-path-prefix={}=/dormouse", root.display())];
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo"));
     if let Some(cargo_home) = std::env::var_os("CARGO_HOME").map(PathBuf::from).or(home) {
-        flags.push(format!(
-            "--remap-path-prefix={}=/cargo",
-            cargo_home.display()
-        ));
+        flags.push(format!("--remap-path-prefix={}=/cargo", cargo_home.display()));
     }
     flags.join("\u{1f}")
 }

@@ -22,9 +22,7 @@ impl Lock {
     pub fn read(path: &Path) -> Result<Self, String> {
         let text = String::from_utf8_lossy(&files::read(path)?).into_owned();
         let value = |key: &str| {
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \""));
+            let line = text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(" = \""));
             line.and_then(|rest| rest.strip_suffix('"'))
                 .map(str::to_owned)
                 .ok_or_else(|| format!("{} has no `{key}`", path.display()))
@@ -37,11 +35,7 @@ impl Lock {
     }
 
     pub fn write(&self, path: &Path) -> Result<(), String> {
-        let Self {
-            rustc,
-            component,
-            inputs,
-        } = self;
+        let Self { rustc, component, inputs } = self;
         let text = format!(
             "{HEAD}rustc = \"{rustc}\"\ncomponent = \"{component}\"\ninputs = \"{inputs}\"\n"
         );

@@ -17,11 +17,7 @@ pub fn build() -> Result<(), String> {
         };
         files::write(&guest.component(), &component)?;
         lock.write(&guest.lock())?;
-        announce(&format!(
-            "wrote {} ({} bytes)",
-            guest.component().display(),
-            component.len()
-        ));
+        announce(&format!("wrote {} ({} bytes)", guest.component().display(), component.len()));
     }
     Ok(())
 }
@@ -41,9 +37,7 @@ fn check_one(guest: &Guest) -> Result<(), String> {
     let lock = Lock::read(&guest.lock())?;
     let component = files::read(&guest.component())?;
     if files::sha256(&component) != lock.component {
-        return Err(format!(
-            "the component {name} is not the one that its lock file names"
-        ));
+        return Err(format!("the component {name} is not the one that its lock file names"));
     }
     if guest.inputs()? != lock.inputs {
         return Err(format!(
@@ -68,8 +62,6 @@ fn check_one(guest: &Guest) -> Result<(), String> {
             built.len()
         ));
     }
-    announce(&format!(
-        "the component {name} is what its sources give, byte for byte"
-    ));
+    announce(&format!("the component {name} is what its sources give, byte for byte"));
     Ok(())
 }

@@ -21,10 +21,7 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
         return cargo::run(tests.args(arguments), "testing Dormouse");
     }
     announce("testing the examples in the documentation");
-    cargo::run(
-        &mut cargo(["test", "--profile", "ci", "--workspace", "--doc"]),
-        "testing them",
-    )?;
+    cargo::run(&mut cargo(["test", "--profile", "ci", "--workspace", "--doc"]), "testing them")?;
     announce("testing Dormouse");
     let mut tests = cargo(["nextest", "run", "--cargo-profile", "ci", "--workspace"]);
     cargo::run(tests.args(arguments), "testing Dormouse")

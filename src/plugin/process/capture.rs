@@ -42,11 +42,7 @@ pub(super) struct Leftover {
 impl Capture {
     /// Begins to read `pipe`; `limit` is the number of bytes to keep.
     pub(super) fn new(pipe: OwnedFd, limit: usize, lines: Lines) -> io::Result<Self> {
-        Ok(Self {
-            pipe: Receiver::from_owned_fd(pipe)?,
-            tail: Tail::new(limit),
-            lines,
-        })
+        Ok(Self { pipe: Receiver::from_owned_fd(pipe)?, tail: Tail::new(limit), lines })
     }
 
     /// Reads until the stream ends, or until the hook has `exited` and what it printed is read.
@@ -65,16 +61,10 @@ impl Capture {
         let tail = self.tail.into_bytes();
         if has_ended {
             self.lines.finish();
-            return Captured {
-                tail,
-                leftover: None,
-            };
+            return Captured { tail, leftover: None };
         }
         let leftover = match self.pipe.into_nonblocking_fd() {
-            Ok(pipe) => Some(Leftover {
-                pipe,
-                lines: self.lines,
-            }),
+            Ok(pipe) => Some(Leftover { pipe, lines: self.lines }),
             Err(_) => None,
         };
         Captured { tail, leftover }
@@ -113,10 +103,7 @@ struct Tail {
 
 impl Tail {
     fn new(limit: usize) -> Self {
-        Self {
-            bytes: VecDeque::new(),
-            limit,
-        }
+        Self { bytes: VecDeque::new(), limit }
     }
 
     fn push(&mut self, bytes: &[u8]) {

@@ -61,9 +61,7 @@ pub(super) async fn follow(leftover: Leftover, closing: CancellationToken) {
     };
     if let Some(failure) = failure {
         warn_once(&lines.origin, &failure);
-        let _ = closing
-            .run_until_cancelled(read_here(pipe, &mut lines))
-            .await;
+        let _ = closing.run_until_cancelled(read_here(pipe, &mut lines)).await;
     }
     lines.finish();
 }
@@ -106,12 +104,7 @@ async fn log_all(mut stream: impl AsyncRead + Unpin, lines: &mut Lines) {
 
 fn warn_once(origin: &Origin, failure: &str) {
     static WARNED: Once = Once::new();
-    let Origin {
-        service,
-        plugin,
-        hook,
-        ..
-    } = origin;
+    let Origin { service, plugin, hook, .. } = origin;
     WARNED.call_once(|| {
         tracing::warn!(
             service,

@@ -53,11 +53,7 @@ pub(super) struct Lines {
 
 impl Lines {
     pub(super) fn new(origin: Origin) -> Self {
-        Self {
-            origin,
-            pending: Vec::new(),
-            throttle: Throttle::new(Instant::now()),
-        }
+        Self { origin, pending: Vec::new(), throttle: Throttle::new(Instant::now()) }
     }
 
     /// Takes what the stream gave next.
@@ -69,11 +65,7 @@ impl Lines {
                 Some(end) => {
                     self.pending.extend_from_slice(&bytes[..end]);
                     bytes = &bytes[end + 1..];
-                    let whole = self
-                        .pending
-                        .strip_suffix(b"\r")
-                        .unwrap_or(&self.pending)
-                        .len();
+                    let whole = self.pending.strip_suffix(b"\r").unwrap_or(&self.pending).len();
                     self.log(whole);
                     self.pending.clear();
                 }
@@ -104,12 +96,7 @@ impl Lines {
         match self.throttle.admit(Instant::now()) {
             Admission::Passed { left_out_before } => {
                 self.log_left_out(left_out_before);
-                let Origin {
-                    service,
-                    plugin,
-                    hook,
-                    ..
-                } = &self.origin;
+                let Origin { service, plugin, hook, .. } = &self.origin;
                 let stream = self.origin.stream_name();
                 let line = printable(&self.pending[..length]);
                 tracing::info!(target: "dormouse::hook", service, hook, plugin, stream, "{line}");
@@ -122,12 +109,7 @@ impl Lines {
         if count == 0 {
             return;
         }
-        let Origin {
-            service,
-            plugin,
-            hook,
-            ..
-        } = &self.origin;
+        let Origin { service, plugin, hook, .. } = &self.origin;
         let stream = self.origin.stream_name();
         tracing::warn!(
             target: "dormouse::hook", service, hook, plugin, stream,
@@ -139,9 +121,7 @@ impl Lines {
 /// How many of `bytes` are whole characters: a character that is cut off at the end stays for the
 /// next piece.
 fn whole_characters(bytes: &[u8]) -> usize {
-    let lead_of_last = bytes
-        .iter()
-        .rposition(|&byte| byte & 0b1100_0000 != 0b1000_0000);
+    let lead_of_last = bytes.iter().rposition(|&byte| byte & 0b1100_0000 != 0b1000_0000);
     match lead_of_last {
         Some(start) => match std::str::from_utf8(&bytes[start..]) {
             Err(error) if error.error_len().is_none() => start,
@@ -195,11 +175,7 @@ enum Admission {
 
 impl Throttle {
     fn new(now: Instant) -> Self {
-        Self {
-            second: now,
-            passed: 0,
-            left_out: 0,
-        }
+        Self { second: now, passed: 0, left_out: 0 }
     }
 
     fn admit(&mut self, now: Instant) -> Admission {
@@ -209,9 +185,7 @@ impl Throttle {
         }
         if self.passed < MOST_PER_SECOND {
             self.passed += 1;
-            Admission::Passed {
-                left_out_before: std::mem::take(&mut self.left_out),
-            }
+            Admission::Passed { left_out_before: std::mem::take(&mut self.left_out) }
         } else {
             self.left_out += 1;
             Admission::LeftOut
@@ -250,21 +224,12 @@ mod tests {
         let start = Instant::now();
         let mut throttle = Throttle::new(start);
         for _ in 0..MOST_PER_SECOND {
-            assert_eq!(
-                throttle.admit(start),
-                Admission::Passed { left_out_before: 0 }
-            );
+            assert_eq!(throttle.admit(start), Admission::Passed { left_out_before: 0 });
         }
         assert_eq!(throttle.admit(start), Admission::LeftOut);
         assert_eq!(throttle.admit(start), Admission::LeftOut);
         let next_second = start + Duration::from_secs(1);
-        assert_eq!(
-            throttle.admit(next_second),
-            Admission::Passed { left_out_before: 2 }
-        );
-        assert_eq!(
-            throttle.admit(next_second),
-            Admission::Passed { left_out_before: 0 }
-        );
+        assert_eq!(throttle.admit(next_second), Admission::Passed { left_out_before: 2 });
+        assert_eq!(throttle.admit(next_second), Admission::Passed { left_out_before: 0 });
     }
 }

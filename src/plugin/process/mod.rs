@@ -128,11 +128,7 @@ impl Runner {
 
     /// A runner that gives a process group `grace` between SIGTERM and SIGKILL.
     pub fn with_grace(grace: Duration) -> Self {
-        Self {
-            tasks: TaskTracker::new(),
-            closing: CancellationToken::new(),
-            grace,
-        }
+        Self { tasks: TaskTracker::new(), closing: CancellationToken::new(), grace }
     }
 
     /// Runs `command` and waits until its process has exited.
@@ -197,23 +193,13 @@ impl Hook {
         let (mut group, stdout, stderr) =
             Self::start(&command).map_err(|error| SpawnError::explain(&command.program, error))?;
         let stdin = group.take_stdin();
-        Ok(Self {
-            command,
-            group,
-            stdin,
-            stdout,
-            stderr,
-        })
+        Ok(Self { command, group, stdin, stdout, stderr })
     }
 
     fn start(command: &Command) -> std::io::Result<(Group, Capture, Capture)> {
         let (stdout_reader, stdout_writer) = std::io::pipe()?;
         let (stderr_reader, stderr_writer) = std::io::pipe()?;
-        let stdin = if command.stdin.is_some() {
-            Stdio::piped()
-        } else {
-            Stdio::null()
-        };
+        let stdin = if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
         let capture = |reader: std::io::PipeReader, stream| {
             let origin = Origin {
                 service: command.service.clone(),
@@ -228,12 +214,7 @@ impl Hook {
         let group = Group::spawn(
             tokio::process::Command::new(&command.program)
                 .args(&command.arguments)
-                .envs(
-                    command
-                        .environment
-                        .iter()
-                        .map(|(name, value)| (name, value)),
-                )
+                .envs(command.environment.iter().map(|(name, value)| (name, value)))
                 .stdin(stdin)
                 .stdout(stdout_writer)
                 .stderr(stderr_writer),
@@ -249,10 +230,7 @@ impl Hook {
     ) -> Result<Output, SpawnError> {
         let exited = CancellationToken::new();
         let ending = async {
-            let exit = self
-                .group
-                .finish(self.command.timeout, &unwanted, runner.grace)
-                .await;
+            let exit = self.group.finish(self.command.timeout, &unwanted, runner.grace).await;
             exited.cancel();
             exit
         };
@@ -265,17 +243,11 @@ impl Hook {
         let exit = exit.map_err(|error| SpawnError::lost(&self.command.program, error))?;
         let keep = |captured: Captured| {
             if let Some(leftover) = captured.leftover {
-                runner
-                    .tasks
-                    .spawn(drain::follow(leftover, runner.closing.clone()));
+                runner.tasks.spawn(drain::follow(leftover, runner.closing.clone()));
             }
             captured.tail
         };
-        Ok(Output {
-            exit,
-            stdout: keep(stdout),
-            stderr: keep(stderr),
-        })
+        Ok(Output { exit, stdout: keep(stdout), stderr: keep(stderr) })
     }
 }
 

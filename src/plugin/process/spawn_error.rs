@@ -27,11 +27,7 @@ impl SpawnError {
     /// The runner takes no more commands.
     pub(super) fn shutting_down(program: &str) -> Self {
         let reason = "Dormouse is shutting down".to_owned();
-        Self {
-            program: shown(program),
-            reason,
-            source: None,
-        }
+        Self { program: shown(program), reason, source: None }
     }
 
     /// It was started, and the system doesn't say how it ended.
@@ -40,11 +36,7 @@ impl SpawnError {
             "it was started, but the system does not say how it ended ({error}). Start Dormouse \
              with SIGCHLD not ignored"
         );
-        Self {
-            program: shown(program),
-            reason,
-            source: Some(error),
-        }
+        Self { program: shown(program), reason, source: Some(error) }
     }
 
     /// Finds out why `program` could not be started.
@@ -72,11 +64,7 @@ impl SpawnError {
             }
             _ => error.to_string(),
         };
-        Self {
-            program: shown(program),
-            reason,
-            source: Some(error),
-        }
+        Self { program: shown(program), reason, source: Some(error) }
     }
 }
 
@@ -89,11 +77,7 @@ fn shown(program: &str) -> String {
 fn pasteable(path: &Path) -> String {
     let path = printable(path.as_os_str().as_encoded_bytes());
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
-    if path.chars().all(is_plain) {
-        path
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
-    }
+    if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }
 
 /// The files that the system may have tried: the path itself, or one for each folder of `PATH`.
@@ -102,9 +86,7 @@ fn candidates(program: &str) -> Vec<PathBuf> {
         return vec![PathBuf::from(program)];
     }
     let folders = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&folders)
-        .map(|folder| folder.join(program))
-        .collect()
+    std::env::split_paths(&folders).map(|folder| folder.join(program)).collect()
 }
 
 /// The first candidate that is there.
@@ -159,10 +141,7 @@ fn missing(program: &str) -> String {
     }
     match path.ancestors().skip(1).find(|folder| folder.exists()) {
         Some(file) if file.is_file() => {
-            format!(
-                "`{}` is a file and not a folder",
-                shown(&file.to_string_lossy())
-            )
+            format!("`{}` is a file and not a folder", shown(&file.to_string_lossy()))
         }
         _ => "there is no such file".to_owned(),
     }
@@ -211,10 +190,7 @@ fn no_format(program: &str) -> String {
 }
 
 fn whoami() -> String {
-    format!(
-        "the user that Dormouse runs as (number {})",
-        rustix::process::geteuid().as_raw()
-    )
+    format!("the user that Dormouse runs as (number {})", rustix::process::geteuid().as_raw())
 }
 
 /// What the first line of a script says.
@@ -238,10 +214,7 @@ impl Interpreter {
         let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
         let line = String::from_utf8_lossy(line);
         let is_separator = |c: char| c == ' ' || c == '\t';
-        let name = line
-            .trim_start_matches(is_separator)
-            .split(is_separator)
-            .next();
+        let name = line.trim_start_matches(is_separator).split(is_separator).next();
         Self::Named(name.unwrap_or_default().to_owned())
     }
 }

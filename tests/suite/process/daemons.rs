@@ -17,10 +17,7 @@ fn starts_daemon(service: &str, ticks: &Path) -> Command {
         "sh -c 'while :; do echo tick; echo tock >&2; printf . >>\"{}\"; sleep 0.05; done' & echo $!",
         ticks.display()
     );
-    Command {
-        service: service.into(),
-        ..shell(&script)
-    }
+    Command { service: service.into(), ..shell(&script) }
 }
 
 /// A name that no other test and no other run of this one has.
@@ -34,9 +31,7 @@ fn length(file: &Path) -> u64 {
 
 /// Starts the daemon, and returns it when its hook is over.
 async fn start_daemon(runner: &Runner, command: Command) -> KillAtEnd {
-    let output = in_time("the end of the hook", runner.run(command))
-        .await
-        .unwrap();
+    let output = in_time("the end of the hook", runner.run(command)).await.unwrap();
     assert_eq!(output.exit, Exit::Status(0));
     let output = String::from_utf8(output.stdout).unwrap();
     let pid = output.lines().find_map(|line| line.parse().ok());
@@ -57,10 +52,7 @@ async fn a_hook_is_over_though_its_daemon_holds_its_output_and_goes_on_printing_
     let runner = Runner::new();
     let daemon = start_daemon(&runner, starts_daemon(&unique("over"), &ticks)).await;
     let before = log.lines().len();
-    until("lines of the daemon in the log", || {
-        log.lines().len() > before + 10
-    })
-    .await;
+    until("lines of the daemon in the log", || log.lines().len() > before + 10).await;
     assert!(is_alive(daemon.0));
 }
 
@@ -80,19 +72,11 @@ fn a_daemon_lives_and_prints_on_when_the_runtime_is_gone() {
     let folder = tempfile::tempdir().unwrap();
     let ticks = folder.path().join("ticks");
     let service = unique("crash");
-    let runtime = || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-    };
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let dying = runtime();
     let daemon = dying.block_on(async {
         let daemon = start_daemon(&Runner::new(), starts_daemon(&service, &ticks)).await;
-        until("a drain for each stream", || {
-            children_with(&service).len() == 2
-        })
-        .await;
+        until("a drain for each stream", || children_with(&service).len() == 2).await;
         daemon
     });
     drop(dying);
@@ -110,9 +94,7 @@ async fn a_daemon_may_print_more_than_a_pipe_holds_after_a_shutdown() {
         done.display()
     );
     let runner = Runner::new();
-    in_time("the end of the hook", runner.run(shell(&script)))
-        .await
-        .unwrap();
+    in_time("the end of the hook", runner.run(shell(&script))).await.unwrap();
     in_time("the shutdown", runner.shutdown()).await;
     fs::write(&go, "").unwrap();
     until("all is printed", || done.exists()).await;
@@ -123,15 +105,8 @@ async fn a_drain_ends_with_its_daemon() {
     let folder = tempfile::tempdir().unwrap();
     let service = unique("ends");
     let runner = Runner::new();
-    let daemon = start_daemon(
-        &runner,
-        starts_daemon(&service, &folder.path().join("ticks")),
-    )
-    .await;
-    until("a drain for each stream", || {
-        children_with(&service).len() == 2
-    })
-    .await;
+    let daemon = start_daemon(&runner, starts_daemon(&service, &folder.path().join("ticks"))).await;
+    until("a drain for each stream", || children_with(&service).len() == 2).await;
     kill(daemon.0);
     until("no drain", || children_with(&service).is_empty()).await;
 }
@@ -143,10 +118,7 @@ async fn a_drain_ends_with_its_daemon_after_a_shutdown_too() {
     let service = unique("after");
     let runner = Runner::new();
     let daemon = start_daemon(&runner, starts_daemon(&service, &ticks)).await;
-    until("a drain for each stream", || {
-        children_with(&service).len() == 2
-    })
-    .await;
+    until("a drain for each stream", || children_with(&service).len() == 2).await;
     let drains = children_with(&service);
     in_time("the shutdown", runner.shutdown()).await;
     until_more_ticks(&ticks, 3).await;
@@ -163,10 +135,7 @@ async fn a_daemon_survives_the_loss_of_its_drains() {
     let log = Log::capture();
     let runner = Runner::new();
     let daemon = start_daemon(&runner, starts_daemon(&service, &ticks)).await;
-    until("a drain for each stream", || {
-        children_with(&service).len() == 2
-    })
-    .await;
+    until("a drain for each stream", || children_with(&service).len() == 2).await;
     for drain in children_with(&service) {
         let copiers = children_of(drain);
         kill(drain);
@@ -174,10 +143,7 @@ async fn a_daemon_survives_the_loss_of_its_drains() {
     }
     until_more_ticks(&ticks, 5).await;
     let before = log.lines().len();
-    until("lines of the daemon in the log", || {
-        log.lines().len() > before + 10
-    })
-    .await;
+    until("lines of the daemon in the log", || log.lines().len() > before + 10).await;
     assert!(is_alive(daemon.0));
 }
 
@@ -185,12 +151,7 @@ async fn a_daemon_survives_the_loss_of_its_drains() {
 async fn a_line_that_the_hook_begins_and_its_daemon_completes_is_one_line() {
     let log = Log::capture();
     let runner = Runner::new();
-    runner
-        .run(shell(
-            "printf 'the hook and '; (sleep 0.1; echo its daemon) &",
-        ))
-        .await
-        .unwrap();
+    runner.run(shell("printf 'the hook and '; (sleep 0.1; echo its daemon) &")).await.unwrap();
     until("the line", || log.lines() == ["the hook and its daemon"]).await;
 }
 
@@ -202,19 +163,10 @@ async fn a_daemon_in_a_session_of_its_own_survives_the_end_of_its_hook_by_timeou
     let script = format!("setsid {}; sleep 300", arguments[1]);
     let timeout = Some(Duration::from_secs(1));
     let runner = Runner::new();
-    let output = in_time(
-        "the timeout",
-        runner.run(Command {
-            timeout,
-            ..shell(&script)
-        }),
-    )
-    .await;
+    let output = in_time("the timeout", runner.run(Command { timeout, ..shell(&script) })).await;
     let output = output.unwrap();
     assert_eq!(output.exit, Exit::TimedOut);
-    let pid = String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .find_map(|line| line.parse().ok());
+    let pid = String::from_utf8_lossy(&output.stdout).lines().find_map(|line| line.parse().ok());
     let daemon = KillAtEnd(pid.unwrap());
     in_time("the shutdown", runner.shutdown()).await;
     until_more_ticks(&ticks, 20).await;

@@ -29,10 +29,7 @@ fn number(output: &[u8]) -> u32 {
 
 #[tokio::test]
 async fn a_command_that_outlives_its_timeout_is_ended_with_its_children() {
-    let command = Command {
-        timeout: Some(Duration::from_secs(1)),
-        ..shell(WITH_CHILD)
-    };
+    let command = Command { timeout: Some(Duration::from_secs(1)), ..shell(WITH_CHILD) };
     let runner = Runner::with_grace(PATIENT);
     let output = in_time("the timeout", runner.run(command)).await.unwrap();
     assert_eq!(output.exit, Exit::TimedOut);
@@ -41,31 +38,17 @@ async fn a_command_that_outlives_its_timeout_is_ended_with_its_children() {
 
 #[tokio::test]
 async fn a_command_that_ends_in_time_is_not_touched_by_its_timeout() {
-    let command = Command {
-        timeout: Some(PATIENT),
-        ..shell("exit 4")
-    };
-    assert_eq!(
-        Runner::new().run(command).await.unwrap().exit,
-        Exit::Status(4)
-    );
+    let command = Command { timeout: Some(PATIENT), ..shell("exit 4") };
+    assert_eq!(Runner::new().run(command).await.unwrap().exit, Exit::Status(4));
 }
 
 #[tokio::test]
 async fn whoever_ignores_sigterm_is_killed_after_the_grace_period() {
-    let command = Command {
-        timeout: Some(Duration::from_secs(1)),
-        ..shell(STUBBORN)
-    };
+    let command = Command { timeout: Some(Duration::from_secs(1)), ..shell(STUBBORN) };
     let begin = Instant::now();
-    let output = in_time("the timeout", Runner::with_grace(SHORT).run(command))
-        .await
-        .unwrap();
+    let output = in_time("the timeout", Runner::with_grace(SHORT).run(command)).await.unwrap();
     assert_eq!(output.exit, Exit::TimedOut);
-    assert!(
-        begin.elapsed() >= Duration::from_secs(1) + SHORT,
-        "the grace period was granted"
-    );
+    assert!(begin.elapsed() >= Duration::from_secs(1) + SHORT, "the grace period was granted");
     let child = number(&output.stdout);
     until("the child's end", || !is_alive(child)).await;
 }
@@ -79,31 +62,20 @@ async fn a_stubborn_child_is_killed_though_its_hook_has_gone() {
         runner.shutdown().await;
         child
     };
-    let (output, child) = in_time("the end", async {
-        tokio::join!(runner.run(shell(WITH_STUBBORN_CHILD)), end)
-    })
-    .await;
-    assert_eq!(
-        output.unwrap().exit,
-        Exit::Status(0),
-        "the hook itself has obeyed"
-    );
+    let (output, child) =
+        in_time("the end", async { tokio::join!(runner.run(shell(WITH_STUBBORN_CHILD)), end) })
+            .await;
+    assert_eq!(output.unwrap().exit, Exit::Status(0), "the hook itself has obeyed");
     until("the child's end", || !is_alive(child)).await;
 }
 
 #[tokio::test]
 async fn a_stopped_command_gets_to_act_on_sigterm() {
     let script = "trap 'echo goodbye; exit 0' TERM; kill -STOP $$; sleep 300";
-    let command = Command {
-        timeout: Some(Duration::from_secs(1)),
-        ..shell(script)
-    };
+    let command = Command { timeout: Some(Duration::from_secs(1)), ..shell(script) };
     let runner = Runner::with_grace(PATIENT);
     let output = in_time("the timeout", runner.run(command)).await.unwrap();
-    assert_eq!(
-        (output.exit, output.stdout.as_slice()),
-        (Exit::TimedOut, &b"goodbye\n"[..])
-    );
+    assert_eq!((output.exit, output.stdout.as_slice()), (Exit::TimedOut, &b"goodbye\n"[..]));
 }
 
 #[tokio::test]
@@ -126,23 +98,13 @@ async fn a_shutdown_ends_all_commands_and_waits_for_them() {
     let end = async {
         until("both lines", || log.lines().len() == 2).await;
         runner.clone().shutdown().await;
-        log.lines()
-            .iter()
-            .filter(|pid| is_alive(pid.parse().unwrap()))
-            .count()
+        log.lines().iter().filter(|pid| is_alive(pid.parse().unwrap())).count()
     };
     let (one, two, alive) = in_time("the end", async {
-        tokio::join!(
-            runner.run(shell(WITH_CHILD)),
-            runner.run(shell(WITH_CHILD)),
-            end
-        )
+        tokio::join!(runner.run(shell(WITH_CHILD)), runner.run(shell(WITH_CHILD)), end)
     })
     .await;
-    assert_eq!(
-        (one.unwrap().exit, two.unwrap().exit),
-        (Exit::Signal(15), Exit::Signal(15))
-    );
+    assert_eq!((one.unwrap().exit, two.unwrap().exit), (Exit::Signal(15), Exit::Signal(15)));
     assert_eq!(alive, 0);
 }
 
@@ -165,18 +127,12 @@ async fn no_command_is_run_after_a_shutdown() {
     let runner = Runner::new();
     runner.shutdown().await;
     let error = runner.run(shell("exit 0")).await.unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "cannot run `/bin/sh`: Dormouse is shutting down"
-    );
+    assert_eq!(error.to_string(), "cannot run `/bin/sh`: Dormouse is shutting down");
 }
 
 #[test]
 fn a_runtime_that_ends_without_a_shutdown_leaves_no_command_behind() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let child = runtime.block_on(async {
         let log = Log::capture();
         let run = tokio::spawn(async { Runner::new().run(shell(WITH_CHILD)).await });
@@ -186,9 +142,6 @@ fn a_runtime_that_ends_without_a_shutdown_leaves_no_command_behind() {
     });
     assert!(is_alive(child));
     drop(runtime);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(until("the child's end", || !is_alive(child)));
 }

@@ -9,15 +9,9 @@ use crate::support::process::{Log, in_time, shell, until};
 #[tokio::test]
 async fn the_last_bytes_of_each_stream_are_kept() {
     let script = "printf abcdefgh; printf 12345678 >&2";
-    let command = Command {
-        output_limit: 4,
-        ..shell(script)
-    };
+    let command = Command { output_limit: 4, ..shell(script) };
     let output = Runner::new().run(command).await.unwrap();
-    assert_eq!(
-        (output.stdout.as_slice(), output.stderr.as_slice()),
-        (&b"efgh"[..], &b"5678"[..])
-    );
+    assert_eq!((output.stdout.as_slice(), output.stderr.as_slice()), (&b"efgh"[..], &b"5678"[..]));
 }
 
 #[tokio::test]
@@ -42,10 +36,7 @@ async fn a_line_is_in_the_log_while_the_hook_still_runs() {
 #[tokio::test]
 async fn a_line_says_who_printed_it() {
     let log = Log::capture();
-    Runner::new()
-        .run(shell("echo to stdout; sleep 0.01; echo to stderr >&2"))
-        .await
-        .unwrap();
+    Runner::new().run(shell("echo to stdout; sleep 0.01; echo to stderr >&2")).await.unwrap();
     let fields: Vec<_> = log
         .events()
         .iter()
@@ -63,10 +54,7 @@ async fn a_line_says_who_printed_it() {
 #[tokio::test]
 async fn a_last_line_without_an_end_is_a_line() {
     let log = Log::capture();
-    Runner::new()
-        .run(shell(r"printf 'one\r\n\ntwo'"))
-        .await
-        .unwrap();
+    Runner::new().run(shell(r"printf 'one\r\n\ntwo'")).await.unwrap();
     assert_eq!(log.lines(), ["one", "", "two"]);
 }
 
@@ -82,10 +70,7 @@ async fn garbage_and_escape_sequences_are_escaped() {
 #[tokio::test]
 async fn a_line_without_end_is_cut_in_pieces() {
     let log = Log::capture();
-    Runner::new()
-        .run(shell("head -c 20000 /dev/zero | tr '\\0' x"))
-        .await
-        .unwrap();
+    Runner::new().run(shell("head -c 20000 /dev/zero | tr '\\0' x")).await.unwrap();
     let lengths: Vec<_> = log.lines().iter().map(String::len).collect();
     assert_eq!(lengths, [8192, 8192, 3616]);
 }
@@ -93,10 +78,7 @@ async fn a_line_without_end_is_cut_in_pieces() {
 #[tokio::test]
 async fn a_character_is_not_cut_in_two() {
     let log = Log::capture();
-    Runner::new()
-        .run(shell("printf x; yes ä | tr -d '\\n' | head -c 8192"))
-        .await
-        .unwrap();
+    Runner::new().run(shell("printf x; yes ä | tr -d '\\n' | head -c 8192")).await.unwrap();
     let lengths: Vec<_> = log.lines().iter().map(String::len).collect();
     assert_eq!(lengths, [8191, 2]);
     assert!(log.lines().iter().all(|line| !line.contains('\\')));
@@ -107,9 +89,7 @@ async fn a_flood_neither_blocks_nor_fills_memory_nor_the_log() {
     let log = Log::capture();
     let before = resident_kib();
     let flood = shell("yes a line of a flood | head -c 100000000; echo the last one");
-    let output = in_time("the end of the flood", Runner::new().run(flood))
-        .await
-        .unwrap();
+    let output = in_time("the end of the flood", Runner::new().run(flood)).await.unwrap();
     let growth = resident_kib().saturating_sub(before);
     assert_eq!(output.exit, Exit::Status(0));
     assert_eq!(output.stdout.len(), 16 << 10);
@@ -121,20 +101,9 @@ async fn a_flood_neither_blocks_nor_fills_memory_nor_the_log() {
         .events()
         .iter()
         .filter(|event| event.level == tracing::Level::WARN)
-        .map(|event| {
-            event
-                .message()
-                .split(' ')
-                .next()
-                .unwrap()
-                .parse::<u64>()
-                .unwrap()
-        })
+        .map(|event| event.message().split(' ').next().unwrap().parse::<u64>().unwrap())
         .sum();
-    assert!(
-        left_out > logged,
-        "{logged} lines logged, {left_out} left out"
-    );
+    assert!(left_out > logged, "{logged} lines logged, {left_out} left out");
     let printed = 100_000_000 / "a line of a flood\n".len() as u64;
     // The flood ends within a line, which the last one completes.
     assert_eq!(logged + left_out, printed + 1);
@@ -142,9 +111,6 @@ async fn a_flood_neither_blocks_nor_fills_memory_nor_the_log() {
 
 fn resident_kib() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))
-        .unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }

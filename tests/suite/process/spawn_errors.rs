@@ -27,18 +27,12 @@ impl Folder {
     /// What is said about the program `name` in here, with `DIR` for the folder.
     async fn complaint(&self, name: &str) -> String {
         let program = self.path().join(name).display().to_string();
-        complaint(&program)
-            .await
-            .replace(&self.path().display().to_string(), "DIR")
+        complaint(&program).await.replace(&self.path().display().to_string(), "DIR")
     }
 }
 
 async fn complaint(program: &str) -> String {
-    let command = Command {
-        program: program.into(),
-        arguments: vec![],
-        ..shell("")
-    };
+    let command = Command { program: program.into(), arguments: vec![], ..shell("") };
     Runner::new().run(command).await.unwrap_err().to_string()
 }
 
@@ -125,10 +119,7 @@ async fn a_path_that_has_to_be_quoted_in_a_shell() {
 #[tokio::test]
 async fn a_folder() {
     let folder = Folder::with_hook(b"", 0o755);
-    assert_eq!(
-        folder.complaint("").await,
-        "cannot run `DIR/`: it is a folder"
-    );
+    assert_eq!(folder.complaint("").await, "cannot run `DIR/`: it is a folder");
 }
 
 #[tokio::test]
@@ -144,10 +135,7 @@ async fn a_script_without_a_first_line_that_says_what_it_is() {
 #[tokio::test]
 async fn an_empty_file() {
     let folder = Folder::with_hook(b"", 0o755);
-    assert_eq!(
-        folder.complaint("hook").await,
-        "cannot run `DIR/hook`: the file is empty"
-    );
+    assert_eq!(folder.complaint("hook").await, "cannot run `DIR/hook`: the file is empty");
 }
 
 #[tokio::test]
@@ -194,10 +182,7 @@ async fn a_program_for_another_processor() {
 #[tokio::test]
 async fn a_file_that_somebody_writes_to() {
     let folder = Folder::with_hook(b"#!/bin/sh\n", 0o755);
-    let _open = fs::OpenOptions::new()
-        .append(true)
-        .open(folder.path().join("hook"))
-        .unwrap();
+    let _open = fs::OpenOptions::new().append(true).open(folder.path().join("hook")).unwrap();
     assert_eq!(
         folder.complaint("hook").await,
         "cannot run `DIR/hook`: somebody is writing to it. Try again when the file is complete"
@@ -207,13 +192,7 @@ async fn a_file_that_somebody_writes_to() {
 #[tokio::test]
 async fn arguments_that_are_too_long() {
     let arguments = vec!["x".repeat(4 << 20)];
-    let error = Runner::new()
-        .run(Command {
-            arguments,
-            ..shell("")
-        })
-        .await
-        .unwrap_err();
+    let error = Runner::new().run(Command { arguments, ..shell("") }).await.unwrap_err();
     assert_eq!(
         error.to_string(),
         "cannot run `/bin/sh`: its arguments and environment are too long"

@@ -1,3 +1,9 @@
 //! What the tests share.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails here should fail loudly"
+)]
 
 pub(crate) mod process;
+pub mod relay;

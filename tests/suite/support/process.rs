@@ -1,10 +1,5 @@
 //! Commands to run, the log that they leave, and a look at who is alive.
 
-#![allow(
-    clippy::expect_used,
-    reason = "a test that fails here should fail loudly"
-)]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -37,10 +32,7 @@ pub(crate) fn shell(script: &str) -> Command {
 pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let begin = Instant::now();
     while !condition() {
-        assert!(
-            begin.elapsed() < DEADLINE,
-            "waited in vain for this: {what}"
-        );
+        assert!(begin.elapsed() < DEADLINE, "waited in vain for this: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -74,9 +66,7 @@ fn all_processes() -> impl Iterator<Item = u32> {
 /// The zombies that wait for this process to reap them.
 pub(crate) fn zombies_of_ours() -> Vec<u32> {
     let us = std::process::id();
-    all_processes()
-        .filter(|&pid| state_and_parent(pid) == Some(('Z', us)))
-        .collect()
+    all_processes().filter(|&pid| state_and_parent(pid) == Some(('Z', us))).collect()
 }
 
 /// The living children of a process.
@@ -94,10 +84,7 @@ pub(crate) fn children_with(text: &str) -> Vec<u32> {
         let command_line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&command_line).contains(text)
     };
-    children_of(std::process::id())
-        .into_iter()
-        .filter(has_text)
-        .collect()
+    children_of(std::process::id()).into_iter().filter(has_text).collect()
 }
 
 /// Ends a process that a test has started.
@@ -142,17 +129,11 @@ impl Log {
     pub(crate) fn capture() -> Self {
         let events = Arc::new(Mutex::new(Vec::new()));
         let subscriber = tracing_subscriber::registry().with(Recorder(events.clone()));
-        Self {
-            events,
-            _guard: tracing::subscriber::set_default(subscriber),
-        }
+        Self { events, _guard: tracing::subscriber::set_default(subscriber) }
     }
 
     pub(crate) fn events(&self) -> Vec<Event> {
-        self.events
-            .lock()
-            .expect("no test panics while it logs")
-            .clone()
+        self.events.lock().expect("no test panics while it logs").clone()
     }
 
     /// The lines that hooks have printed.
@@ -160,11 +141,7 @@ impl Log {
         let is_line = |event: &Event| {
             event.fields.contains_key("stream") && event.level == tracing::Level::INFO
         };
-        self.events()
-            .iter()
-            .filter(|event| is_line(event))
-            .map(|e| e.message().into())
-            .collect()
+        self.events().iter().filter(|event| is_line(event)).map(|e| e.message().into()).collect()
     }
 
     /// Waits for the first line, and takes it for a number.
@@ -180,14 +157,8 @@ impl<S: tracing::Subscriber> Layer<S> for Recorder {
     fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields(BTreeMap::new());
         event.record(&mut fields);
-        let event = Event {
-            level: *event.metadata().level(),
-            fields: fields.0,
-        };
-        self.0
-            .lock()
-            .expect("no test panics while it logs")
-            .push(event);
+        let event = Event { level: *event.metadata().level(), fields: fields.0 };
+        self.0.lock().expect("no test panics while it logs").push(event);
     }
 }
 

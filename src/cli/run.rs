@@ -1,0 +1,278 @@
+//! `dormouse run`, and the flags of the original: the services, from their listeners to the exit.
+//!
+//! Listeners come first: clients can connect, and are held, before a plugin is loaded.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Notify;
+use tokio_util::task::TaskTracker;
+
+use super::{Complaint, Failure};
+use crate::config::{self, Config};
+use crate::decide::Deciders;
+use crate::plugin::Host;
+use crate::service::relay::{Mode, Paths};
+use crate::service::socket::{self, Keepalive};
+use crate::service::{Ground, Service};
+
+/// How many threads plugins and drivers have. Two, so that one plugin that computes does not hold
+/// up the others.
+const DECISION_THREADS: usize = 2;
+
+/// Runs the services until a signal ends them.
+///
+/// # Errors
+///
+/// If a listener can't be opened, or if no service can work.
+pub(super) fn execute(config: Config) -> Result<(), Failure> {
+    raise_limit_of_open_files();
+    let listeners = listen(&config)?;
+    let traffic = runtime("traffic", None)?;
+    let decisions = runtime("decisions", Some(DECISION_THREADS))?;
+    let proxy = Proxy { config: Arc::new(config), traffic: Some(traffic) };
+    let ended = decisions.block_on(proxy.run(listeners, decisions.handle()));
+    // What still runs there is a plugin being compiled, or a target's name being looked up.
+    decisions.shutdown_background();
+    ended
+}
+
+/// The listeners of a service, each with its address.
+type Listeners = Vec<(SocketAddr, TcpListener)>;
+
+/// Opens the listeners of all services, or says of each that can't be opened why.
+fn listen(config: &Config) -> Result<Vec<Listeners>, Failure> {
+    let mut complaints = Vec::new();
+    let mut all = Vec::new();
+    for service in &config.services {
+        let mut opened = Vec::new();
+        for &address in &service.listen {
+            match socket::listen(address, service.keepalive.map(Keepalive::after)) {
+                Ok(listener) => opened.push((address, listener)),
+                Err(error) => complaints.push(cannot_listen(service, address, &error)),
+            }
+        }
+        all.push(opened);
+    }
+    if complaints.is_empty() { Ok(all) } else { Err(Failure::Complaints(complaints)) }
+}
+
+fn cannot_listen(service: &config::Service, address: SocketAddr, error: &io::Error) -> Complaint {
+    let port = address.port();
+    let (why, remedy) = match error.kind() {
+        io::ErrorKind::AddrInUse => (
+            "the port is in use".to_owned(),
+            format!(
+                "another program listens there (`ss -ltnp 'sport = :{port}'` shows which): end \
+                 it, or give `listen` another port"
+            ),
+        ),
+        io::ErrorKind::PermissionDenied => (
+            "permission denied".to_owned(),
+            format!(
+                "ports below 1024 are for root: give `listen` a port above, or let Dormouse have \
+                 this one (`AmbientCapabilities=CAP_NET_BIND_SERVICE` under systemd, or `setcap \
+                 cap_net_bind_service=+ep` on its binary); the port was {port}"
+            ),
+        ),
+        io::ErrorKind::AddrNotAvailable => (
+            "this machine does not have that address".to_owned(),
+            "give `listen` an address of this machine (`ip address` lists them), or `0.0.0.0` for \
+             all of them"
+                .to_owned(),
+        ),
+        _ => (error.to_string(), "see whether the address is meant so".to_owned()),
+    };
+    Complaint::new(format!("service `{}` can't listen on `{address}`: {why}", service.name))
+        .remedy(remedy)
+}
+
+fn runtime(name: &str, threads: Option<usize>) -> Result<Runtime, Failure> {
+    let mut builder = Builder::new_multi_thread();
+    if let Some(threads) = threads {
+        builder.worker_threads(threads);
+    }
+    builder.thread_name(name).enable_all().build().map_err(|error| {
+        Complaint::new(format!("no threads to work with: {error}"))
+            .remedy("raise the limit of tasks (`TasksMax=` under systemd, `ulimit -u`)")
+            .into()
+    })
+}
+
+/// Connections need descriptors: as many as may be had. A failure only means fewer of them.
+fn raise_limit_of_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// Everything that runs.
+struct Proxy {
+    config: Arc<Config>,
+    /// Taken when clients have to be cut off.
+    traffic: Option<Runtime>,
+}
+
+impl Proxy {
+    async fn run(
+        mut self,
+        listeners: Vec<Listeners>,
+        decisions: &tokio::runtime::Handle,
+    ) -> Result<(), Failure> {
+        let mut signals = Signals::new()?;
+        let Some(traffic) = &self.traffic else { return Ok(()) };
+        let ground = Ground {
+            traffic: traffic.handle().clone(),
+            decisions: decisions.clone(),
+            drivers: TaskTracker::new(),
+            paths: Paths::new(Mode::Adaptive, Paths::DEFAULT_LIMIT),
+        };
+        let host = Arc::new(Host::new(&self.config).map_err(|error| {
+            Failure::from(Complaint::new(format!("plugins can't be run: {error}")))
+        })?);
+        let load = Arc::new(Load::default());
+        let services: Vec<Service> = self
+            .config
+            .services
+            .iter()
+            .zip(listeners)
+            .map(|(service, listeners)| {
+                told(service);
+                let deciders = load_deciders(&self.config, service, &host, &load);
+                Service::start(service.clone(), listeners, &ground, deciders)
+            })
+            .collect();
+
+        let ended = tokio::select! {
+            name = signals.next() => {
+                tracing::info!("{name}: exiting; clients inside have {:?} to finish", self.config.drain);
+                Ok(())
+            }
+            () = load.all_failed(services.len()) => Err(Failure::from(
+                Complaint::new("no service can work: their plugins can't be loaded")
+                    .remedy("the errors above say why; `dormouse check` finds them without running"),
+            )),
+        };
+        self.leave(services, &ground.drivers, &host, &mut signals).await;
+        ended
+    }
+
+    /// Rule 14: an end in good order, or at once if a second signal comes.
+    async fn leave(
+        &mut self,
+        services: Vec<Service>,
+        drivers: &TaskTracker,
+        host: &Host,
+        signals: &mut Signals,
+    ) {
+        for service in &services {
+            service.exit();
+        }
+        drivers.close();
+        let drain = self.config.drain;
+        let traffic = &mut self.traffic;
+        let in_good_order = async {
+            if tokio::time::timeout(drain, drivers.wait()).await.is_err() {
+                let inside: u64 = services.iter().map(Service::inside).sum();
+                if inside > 0 {
+                    tracing::warn!(clients = inside, "`drain` is over: clients are cut off");
+                }
+                if let Some(traffic) = traffic.take() {
+                    traffic.shutdown_background();
+                }
+                for service in &services {
+                    service.cut();
+                }
+                drivers.wait().await;
+            }
+            host.shutdown().await;
+            tracing::info!("all done");
+        };
+        tokio::select! {
+            () = in_good_order => {}
+            name = signals.next() => tracing::warn!("{name} again: exiting at once"),
+        }
+        if let Some(traffic) = traffic.take() {
+            traffic.shutdown_background();
+        }
+    }
+}
+
+fn told(service: &config::Service) {
+    for address in &service.listen {
+        tracing::info!(service = %service.name, %address, target = %service.target, "listening");
+    }
+}
+
+/// Loads who decides for a service; `None`, after an error in the log, if that can't be done.
+fn load_deciders(
+    config: &Arc<Config>,
+    service: &config::Service,
+    host: &Arc<Host>,
+    load: &Arc<Load>,
+) -> impl Future<Output = Option<Deciders>> + Send + 'static {
+    let (config, service) = (Arc::clone(config), service.clone());
+    let (host, load) = (Arc::clone(host), Arc::clone(load));
+    async move {
+        match host.deciders(&config, &service).await {
+            Ok(deciders) => Some(deciders),
+            Err(error) => {
+                tracing::error!(service = %service.name, "{error}");
+                load.one_failed();
+                None
+            }
+        }
+    }
+}
+
+/// How the loading of plugins goes.
+#[derive(Default)]
+struct Load {
+    failed: AtomicUsize,
+    changed: Notify,
+}
+
+impl Load {
+    fn one_failed(&self) {
+        self.failed.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_one();
+    }
+
+    /// Ends when none of so many services could be loaded.
+    async fn all_failed(&self, services: usize) {
+        while self.failed.load(Ordering::Acquire) < services {
+            self.changed.notified().await;
+        }
+    }
+}
+
+/// The signals that end Dormouse.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, Failure> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| {
+                Failure::from(Complaint::new(format!("signals can't be received: {error}")))
+            })
+        };
+        Ok(Signals {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+}

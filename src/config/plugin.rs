@@ -1,0 +1,359 @@
+//! Plugins: `[plugins.NAME]`, and the register in which services look them up.
+
+use toml::de::DeValue;
+
+use super::commands::{self, Hooks};
+use super::fault::{Fault, Problem, Span, closest};
+use super::reader::{Table, Value};
+use super::values::{self, Folder};
+use super::{Grants, Limits, Plugin, PluginId, PluginSource};
+use std::time::Duration;
+
+/// The components in the binary: `wasm = "builtin:NAME"`.
+pub const BUILTINS: &[&str] = &["shell"];
+
+/// The built-in plugin that runs hooks.
+pub(super) const SHELL: &str = "shell";
+
+const PLUGIN: &str = "`[plugins.NAME]` with `wasm = \"FILE.wasm\"`";
+const SETTINGS: &str = "a table, such as `{ container = \"mc\" }`";
+const ALLOW: &str = "a table, such as `{ exec = [\"/usr/bin/docker\"] }`";
+const LIMITS: &str = "a table, such as `{ memory = \"64MiB\", cpu = \"1s\" }`";
+const SIZE: &str = "a string with a unit, such as `\"64MiB\"`";
+
+/// All plugins of a config: those that are declared, and of these the ones that are used.
+pub(super) struct Plugins {
+    declared: Vec<Declared>,
+    used: Vec<Plugin>,
+}
+
+struct Declared {
+    name: String,
+    place: Span,
+    /// `None` if it has faults of its own: then it is known, and nothing else is said about it.
+    plugin: Option<Plugin>,
+    /// The hooks of a shell plugin.
+    hooks: Option<Hooks>,
+    used_as: Option<PluginId>,
+}
+
+/// A plugin that a service refers to.
+pub(super) struct Reference<'p> {
+    pub(super) id: PluginId,
+    /// The hooks that it has, if it is the shell plugin, which decides what it has hooks for.
+    pub(super) hooks: Option<&'p Hooks>,
+}
+
+impl Plugins {
+    /// Reads `[plugins]`.
+    pub(super) fn read(
+        value: Option<Value<'_>>,
+        folder: &Folder,
+        faults: &mut Vec<Fault>,
+    ) -> Plugins {
+        let mut plugins = Plugins { declared: Vec::new(), used: Vec::new() };
+        let Some(value) = value else { return plugins };
+        let table = Table::of(&value, "plugins".into(), value.place.clone(), PLUGIN, faults);
+        for (name, place, value) in table.iter().flat_map(Table::entries) {
+            if !values::is_good_name(name) {
+                let name = name.to_owned();
+                faults.push(Fault::at(place.clone(), Problem::BadName { what: "plugin", name }));
+            }
+            let section = format!("plugins.{name}");
+            let read = Table::of(&value, section, place.clone(), PLUGIN, faults)
+                .and_then(|table| plugin(name, table, folder, faults));
+            let (plugin, hooks) = read.unzip();
+            let (name, hooks) = (name.to_owned(), hooks.flatten());
+            plugins.declared.push(Declared { name, place, plugin, hooks, used_as: None });
+        }
+        plugins
+    }
+
+    /// The plugin that `value` names.
+    pub(super) fn refer(
+        &mut self,
+        key: &'static str,
+        value: &Value<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Reference<'_>> {
+        let name = value.text("the name of a plugin", "a string, such as `\"docker\"`", faults)?;
+        let Some(index) = self.declared.iter().position(|declared| declared.name == name) else {
+            let known: Vec<_> = self.declared.iter().map(|known| known.name.clone()).collect();
+            let meant = closest(name, known.iter().map(String::as_str)).map(str::to_owned);
+            let builtin = BUILTINS.contains(&name);
+            let name = name.to_owned();
+            faults.push(value.fault(Problem::UnknownPlugin { key, name, meant, known, builtin }));
+            return None;
+        };
+        let declared = &mut self.declared[index];
+        let id = *declared.used_as.get_or_insert(PluginId(self.used.len()));
+        // One with faults is counted as used; an id that leads nowhere is never seen, since the
+        // faults are reported instead of the config.
+        if let Some(plugin) = declared.plugin.take() {
+            self.used.push(plugin);
+        }
+        Some(Reference { id, hooks: declared.hooks.as_ref() })
+    }
+
+    /// Adds the plugin that runs the hooks of one service.
+    pub(super) fn add_hooks(&mut self, service: &str, hooks: &Hooks) -> PluginId {
+        self.used.push(shell(service, hooks));
+        PluginId(self.used.len() - 1)
+    }
+
+    /// Those that are used. Warns of the others.
+    pub(super) fn finish(self, faults: &mut Vec<Fault>) -> Vec<Plugin> {
+        for declared in self.declared {
+            if declared.used_as.is_none() {
+                let name = declared.name;
+                faults.push(Fault::at(declared.place, Problem::UnusedPlugin { name }));
+            }
+        }
+        self.used
+    }
+}
+
+/// The plugin that runs the hooks of one service, with a grant for exactly these.
+pub(super) fn shell(service: &str, hooks: &Hooks) -> Plugin {
+    Plugin {
+        name: SHELL.into(),
+        hooks_of: Some(service.to_owned()),
+        source: PluginSource::Builtin(SHELL),
+        settings: hooks.settings(),
+        allow: Grants { exec: hooks.grants(), ..Grants::default() },
+        limits: Limits::default(),
+    }
+}
+
+/// One `[plugins.NAME]`, with its hooks if it is the shell plugin.
+fn plugin(
+    name: &str,
+    mut table: Table<'_>,
+    folder: &Folder,
+    faults: &mut Vec<Fault>,
+) -> Option<(Plugin, Option<Hooks>)> {
+    let source = table.require(
+        "wasm",
+        "\"plugins/docker.wasm\"",
+        |value, faults| source(value, folder, faults),
+        faults,
+    );
+    let given = table.take("settings");
+    let is_shell = source == Some(PluginSource::Builtin(SHELL));
+    let (settings, hooks) = if is_shell {
+        let hooks = given.and_then(|value| {
+            let place = table.place_of("settings").unwrap_or(value.place.clone());
+            let section = format!("{}.settings", table.section);
+            let table = Table::of(&value, section, place, SETTINGS, faults)?;
+            Some(Hooks::read(table, folder, faults))
+        });
+        let hooks = hooks.unwrap_or_default();
+        (Some(hooks.settings()), Some(hooks))
+    } else {
+        (given.map_or(Some(empty_object()), |value| settings(&value, faults)), None)
+    };
+    let section = table.section.clone();
+    let allow = table.take_or(
+        "allow",
+        Grants::default(),
+        |value, faults| {
+            let section = format!("{section}.allow");
+            let table = Table::of(value, section, value.place.clone(), ALLOW, faults)?;
+            Some(grants(table, folder, faults))
+        },
+        faults,
+    );
+    let limits = table.take_or(
+        "limits",
+        Limits::default(),
+        |value, faults| {
+            let section = format!("{section}.limits");
+            let table = Table::of(value, section, value.place.clone(), LIMITS, faults)?;
+            limits(table, faults)
+        },
+        faults,
+    );
+    table.finish(faults);
+    let plugin = Plugin {
+        name: name.to_owned(),
+        hooks_of: None,
+        source: source?,
+        settings: settings?,
+        allow: allow?,
+        limits: limits?,
+    };
+    Some((plugin, hooks))
+}
+
+/// `wasm`: a path, or `builtin:NAME`.
+fn source(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Option<PluginSource> {
+    let text = value.text("a path or \"builtin:NAME\"", "`\"plugins/docker.wasm\"`", faults)?;
+    let Some(name) = text.strip_prefix("builtin:") else {
+        if text.is_empty() || text.contains('\0') || text.starts_with("~/") {
+            // The words for a program that is none fit a component as well.
+            let mistake = folder.program(text).err()?;
+            let (key, text) = (value.key.clone(), text.to_owned());
+            faults.push(value.fault(Problem::BadProgram { key, text, mistake }));
+            return None;
+        }
+        return Some(PluginSource::File(folder.path(text)));
+    };
+    let known = BUILTINS.iter().find(|known| **known == name);
+    if known.is_none() {
+        let problem = Problem::UnknownBuiltin { name: name.to_owned(), known: BUILTINS };
+        faults.push(value.fault(problem));
+    }
+    known.copied().map(PluginSource::Builtin)
+}
+
+/// `allow`: one line a grant.
+fn grants(mut table: Table<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Grants {
+    let exec = |value: &Value<'_>, faults: &mut Vec<Fault>| commands::grant(value, folder, faults);
+    let grants = Grants {
+        exec: list(table.take("exec"), "`[\"/usr/bin/docker\"]`", exec, faults),
+        env: list(table.take("env"), "`[\"HOME\"]`", variable, faults),
+    };
+    table.finish(faults);
+    grants
+}
+
+/// A list of grants of one kind.
+fn list<'t, T>(
+    value: Option<Value<'t>>,
+    example: &'static str,
+    read: impl Fn(&Value<'t>, &mut Vec<Fault>) -> Option<T>,
+    faults: &mut Vec<Fault>,
+) -> Vec<T> {
+    let Some(value) = value else {
+        return Vec::new();
+    };
+    if !value.is_list() {
+        faults.push(value.wrong_type("a list", example));
+        return Vec::new();
+    }
+    value.each().iter().filter_map(|value| read(value, faults)).collect()
+}
+
+/// The name of an environment variable.
+fn variable(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<String> {
+    let text = value.text("the name of a variable", "a string, such as `\"HOME\"`", faults)?;
+    if text.is_empty() || text.contains(['=', '$', '\0']) || text.contains(char::is_whitespace) {
+        faults.push(value.fault(Problem::BadVariable { text: text.to_owned() }));
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+/// `limits`: what a plugin may use up.
+fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
+    let default = Limits::default();
+    let least = Duration::from_millis(1);
+    let time = |value: &Value<'_>, faults: &mut Vec<Fault>| {
+        value.duration(least, "from 1ms to 365d", faults)
+    };
+    let memory = table.take_or(
+        "memory",
+        default.memory,
+        |value, faults| size(value, "memory", 1 << 20, 4 << 30, "from 1MiB to 4GiB", faults),
+        faults,
+    );
+    let cpu = table.take_or("cpu", default.cpu, time, faults);
+    let call = table.take_or("call", default.call, time, faults);
+    let output = table.take_or(
+        "output",
+        default.output,
+        |value, faults| size(value, "output", 1 << 10, 1 << 20, "from 1KiB to 1MiB", faults),
+        faults,
+    );
+    let log_lines = table.take_or(
+        "log_lines",
+        default.log_lines,
+        |value, faults| value.count(1_000_000, "from 1 to 1000000", faults),
+        faults,
+    );
+    let state = table.take_or(
+        "state",
+        default.state,
+        |value, faults| size(value, "state", 1 << 10, 64 << 20, "from 1KiB to 64MiB", faults),
+        faults,
+    );
+    table.finish(faults);
+    Some(Limits {
+        memory: memory?,
+        cpu: cpu?,
+        call: call?,
+        output: output?,
+        log_lines: log_lines?,
+        state: state?,
+    })
+}
+
+/// A size from `least` to `most` bytes.
+fn size(
+    value: &Value<'_>,
+    key: &'static str,
+    least: u64,
+    most: u64,
+    bounds: &'static str,
+    faults: &mut Vec<Fault>,
+) -> Option<usize> {
+    let text = value.text("a size", SIZE, faults)?;
+    let Some(size) = values::size(text) else {
+        faults.push(value.fault(Problem::BadSize { key, text: text.to_owned() }));
+        return None;
+    };
+    let size = (least..=most).contains(&size).then(|| usize::try_from(size).ok()).flatten();
+    if size.is_none() {
+        faults.push(value.out_of_range(bounds));
+    }
+    size
+}
+
+fn empty_object() -> serde_json::Value {
+    serde_json::Value::Object(serde_json::Map::new())
+}
+
+/// `settings`: a table that the plugin gets as JSON.
+fn settings(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<serde_json::Value> {
+    if !matches!(value.inner, DeValue::Table(_)) {
+        faults.push(value.wrong_type("a table", SETTINGS));
+        return None;
+    }
+    json(value, faults)
+}
+
+/// A value as JSON; dates become strings.
+fn json(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<serde_json::Value> {
+    let not_json = |text: &str| {
+        let (key, text) = (value.key.clone(), text.to_owned());
+        value.fault(Problem::NotJson { key, text })
+    };
+    match value.inner {
+        DeValue::String(text) => Some(text.as_ref().into()),
+        DeValue::Boolean(flag) => Some((*flag).into()),
+        DeValue::Datetime(date) => Some(date.to_string().into()),
+        DeValue::Integer(number) => {
+            let parsed = i64::from_str_radix(number.as_str(), number.radix());
+            parsed.map_err(|_| faults.push(not_json(number.as_str()))).ok().map(Into::into)
+        }
+        DeValue::Float(number) => {
+            let parsed = number.as_str().parse().ok().and_then(serde_json::Number::from_f64);
+            if parsed.is_none() {
+                faults.push(not_json(number.as_str()));
+            }
+            parsed.map(serde_json::Value::Number)
+        }
+        DeValue::Array(_) => {
+            let items: Vec<_> = value.each().iter().map(|item| json(item, faults)).collect();
+            items.into_iter().collect::<Option<Vec<_>>>().map(Into::into)
+        }
+        DeValue::Table(entries) => {
+            let entries = Table::root(entries).entries();
+            let entries: Vec<_> = entries
+                .into_iter()
+                .map(|(name, _, value)| Some((name.to_owned(), json(&value, faults)?)))
+                .collect();
+            entries.into_iter().collect::<Option<serde_json::Map<_, _>>>().map(Into::into)
+        }
+    }
+}

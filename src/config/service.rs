@@ -1,0 +1,478 @@
+//! Services: `[services.NAME]`, and who decides for them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::commands::Hooks;
+use super::fault::{Fault, Problem, Span};
+use super::plugin::Plugins;
+use super::reader::{Table, Value};
+use super::values::{self, Folder, YEAR};
+use super::{Decider, OnGateError, PluginId, Service, Target};
+
+/// What services share with each other while they are read.
+pub(super) struct Services<'f> {
+    folder: &'f Folder,
+    listeners: Vec<Listener>,
+}
+
+struct Listener {
+    address: SocketAddr,
+    service: String,
+    place: Span,
+}
+
+/// Who decides for a service.
+struct Deciders {
+    lifecycle: PluginId,
+    readiness: Decider,
+    gate: Decider,
+    idleness: Decider,
+}
+
+const SERVICE: &str = "`[services.NAME]` with `listen`, `target` and `hooks`";
+const HOOKS: &str = "`{ start = \"./start.sh\", stop = \"./stop.sh\" }`";
+const LISTEN: &str = "`\"0.0.0.0:8080\"`, or a list of such";
+
+const ANY: (Duration, &str) = (Duration::ZERO, "at most 365d");
+const SOME: (Duration, &str) = (Duration::from_millis(1), "from 1ms to 365d");
+
+/// What each service has that does not say otherwise.
+pub(super) struct Defaults;
+
+impl Defaults {
+    pub(super) const COOLDOWN: Duration = Duration::from_secs(30 * 60);
+    pub(super) const START_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+    pub(super) const STOP_TIMEOUT: Duration = Duration::from_secs(2 * 60);
+    pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+    pub(super) const MAX_HELD: usize = 4096;
+    pub(super) const GATE_TIMEOUT: Duration = Duration::from_secs(10);
+    pub(super) const MAX_GATES: usize = 256;
+    pub(super) const KEEPALIVE: Option<Duration> = Some(Duration::from_secs(60));
+}
+
+impl<'f> Services<'f> {
+    pub(super) fn new(folder: &'f Folder) -> Services<'f> {
+        Services { folder, listeners: Vec::new() }
+    }
+
+    /// Reads `[services]`.
+    pub(super) fn read(
+        &mut self,
+        value: Option<Value<'_>>,
+        plugins: &mut Plugins,
+        faults: &mut Vec<Fault>,
+    ) -> Vec<Service> {
+        let Some(value) = value else {
+            faults.push(Fault::of(Problem::NoServices));
+            return Vec::new();
+        };
+        let place = value.place.clone();
+        let Some(table) = Table::of(&value, "services".into(), place.clone(), SERVICE, faults)
+        else {
+            return Vec::new();
+        };
+        let entries = table.entries();
+        if entries.is_empty() {
+            faults.push(Fault::at(place, Problem::NoServices));
+        }
+        let mut services = Vec::new();
+        for (name, place, value) in entries {
+            if !values::is_good_name(name) {
+                let name = name.to_owned();
+                faults.push(Fault::at(place.clone(), Problem::BadName { what: "service", name }));
+            }
+            let section = format!("services.{name}");
+            if let Some(table) = Table::of(&value, section, place, SERVICE, faults) {
+                services.extend(self.service(name, table, plugins, faults));
+            }
+        }
+        services
+    }
+
+    /// One `[services.NAME]`.
+    fn service(
+        &mut self,
+        name: &str,
+        mut table: Table<'_>,
+        plugins: &mut Plugins,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Service> {
+        let listen = table.require(
+            "listen",
+            "\"0.0.0.0:8080\"",
+            |value, faults| self.listen(name, value, faults),
+            faults,
+        );
+        let target = table.require(
+            "target",
+            "\"192.168.1.5:80\"",
+            |value, faults| target(value, listen.as_deref().unwrap_or_default(), faults),
+            faults,
+        );
+        let deciders = deciders(name, &mut table, self.folder, plugins, faults);
+        let mut time = |key, default, (least, bounds), faults: &mut Vec<Fault>| {
+            table.take_or(
+                key,
+                default,
+                |value, faults| value.duration(least, bounds, faults),
+                faults,
+            )
+        };
+        let cooldown = time("cooldown", Defaults::COOLDOWN, ANY, faults);
+        let start_timeout = time("start_timeout", Defaults::START_TIMEOUT, SOME, faults);
+        let stop_timeout = time("stop_timeout", Defaults::STOP_TIMEOUT, SOME, faults);
+        let hold = start_timeout.unwrap_or(Defaults::START_TIMEOUT);
+        let hold_timeout = time("hold_timeout", hold, SOME, faults);
+        let connect_timeout = time("connect_timeout", Defaults::CONNECT_TIMEOUT, SOME, faults);
+        let gate_timeout = time("gate_timeout", Defaults::GATE_TIMEOUT, SOME, faults);
+        let max_held = table.take_or(
+            "max_held",
+            Defaults::MAX_HELD,
+            |value, faults| value.count(1_000_000, "from 1 to 1000000", faults),
+            faults,
+        );
+        let max_gates = table.take_or(
+            "max_gates",
+            Defaults::MAX_GATES,
+            |value, faults| value.count(100_000, "from 1 to 100000", faults),
+            faults,
+        );
+        let on_gate_error =
+            table.take_or("on_gate_error", OnGateError::Wake, on_gate_error, faults);
+        let keepalive = table.take_or("keepalive", Defaults::KEEPALIVE, keepalive, faults);
+        let stop_on_exit = table.take_or("stop_on_exit", false, Value::flag, faults);
+        table.finish(faults);
+        let deciders = deciders?;
+        Some(Service {
+            name: name.to_owned(),
+            listen: listen?,
+            target: target?,
+            lifecycle: deciders.lifecycle,
+            readiness: deciders.readiness,
+            gate: deciders.gate,
+            idleness: deciders.idleness,
+            cooldown: cooldown?,
+            start_timeout: start_timeout?,
+            stop_timeout: stop_timeout?,
+            hold_timeout: hold_timeout?,
+            connect_timeout: connect_timeout?,
+            max_held: max_held?,
+            gate_timeout: gate_timeout?,
+            max_gates: max_gates?,
+            on_gate_error: on_gate_error?,
+            keepalive: keepalive?,
+            stop_on_exit: stop_on_exit?,
+        })
+    }
+
+    /// `listen`: one address or a list, none of which is taken.
+    fn listen(
+        &mut self,
+        service: &str,
+        value: &Value<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Vec<SocketAddr>> {
+        let items = value.each();
+        if items.is_empty() {
+            let problem = Problem::EmptyList { key: value.key.clone(), example: LISTEN };
+            faults.push(value.fault(problem));
+            return None;
+        }
+        let mut addresses = Vec::new();
+        for item in items {
+            let Some(text) = item.text("an address and a port", LISTEN, faults) else {
+                continue;
+            };
+            match values::listen(text) {
+                Ok(address) => {
+                    self.claim(address, service, &item, faults);
+                    addresses.push(address);
+                }
+                Err(mistake) => {
+                    let text = text.to_owned();
+                    faults.push(item.fault(Problem::BadAddress { key: "listen", text, mistake }));
+                }
+            }
+        }
+        Some(addresses)
+    }
+
+    /// Notes who listens where, and tells of an address that somebody has already.
+    ///
+    /// Two addresses that overlap (`0.0.0.0:80` and `127.0.0.1:80`) are left to the kernel, whose
+    /// rules for that are its own.
+    fn claim(
+        &mut self,
+        address: SocketAddr,
+        service: &str,
+        value: &Value<'_>,
+        faults: &mut Vec<Fault>,
+    ) {
+        match self.listeners.iter().find(|listener| listener.address == address) {
+            Some(taken) => faults.push(value.fault(Problem::SameListen {
+                address: address.to_string(),
+                first: taken.service.clone(),
+                place: taken.place.clone(),
+            })),
+            None => self.listeners.push(Listener {
+                address,
+                service: service.to_owned(),
+                place: value.place.clone(),
+            }),
+        }
+    }
+}
+
+/// `target`: host and port, other than the service's own.
+fn target(value: &Value<'_>, listen: &[SocketAddr], faults: &mut Vec<Fault>) -> Option<Target> {
+    let text = value.text("a host and a port", "`\"192.168.1.5:80\"`", faults)?;
+    match values::target(text) {
+        Ok(target) => {
+            if let Some(listen) = listen.iter().find(|listen| values::reaches(&target, listen)) {
+                let (listen, target) = (listen.to_string(), target.to_string());
+                faults.push(value.fault(Problem::Loop { listen, target }));
+            }
+            Some(target)
+        }
+        Err(mistake) => {
+            let text = text.to_owned();
+            faults.push(value.fault(Problem::BadAddress { key: "target", text, mistake }));
+            None
+        }
+    }
+}
+
+/// `keepalive`: a duration that the kernel takes, or `"off"`.
+fn keepalive(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<Option<Duration>> {
+    /// What fits into `TCP_KEEPIDLE`, in seconds.
+    const MOST: u64 = 32_767;
+    if value.inner.as_str() == Some("off") {
+        return Some(None);
+    }
+    let bounds = "whole seconds from 1s to 32767s, or \"off\"";
+    let duration = value.duration(Duration::ZERO, bounds, faults)?;
+    if duration.subsec_nanos() != 0 || !(1..=MOST).contains(&duration.as_secs()) {
+        faults.push(value.out_of_range(bounds));
+        return None;
+    }
+    Some(Some(duration))
+}
+
+fn on_gate_error(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<OnGateError> {
+    match value.text("a word", "`\"wake\"` or `\"refuse\"`", faults)? {
+        "wake" => Some(OnGateError::Wake),
+        "refuse" => Some(OnGateError::Refuse),
+        text => {
+            let (key, text) = ("on_gate_error", text.to_owned());
+            let choices = &["wake", "refuse"];
+            faults.push(value.fault(Problem::BadChoice { key, text, choices }));
+            None
+        }
+    }
+}
+
+/// A decision that a plugin can be named for, apart from start and stop.
+struct Decision {
+    /// The key that names a plugin.
+    key: &'static str,
+    /// The hook that makes the decision.
+    hook: &'static str,
+    /// The hook as it is told to people.
+    hook_key: &'static str,
+    /// What is decided.
+    words: &'static str,
+    /// Whether the lifecycle plugin makes it if nobody is named.
+    follows_lifecycle: bool,
+}
+
+const READINESS: Decision = Decision {
+    key: "readiness",
+    hook: "ready",
+    hook_key: "hooks.ready",
+    words: "who says that the target is ready",
+    follows_lifecycle: true,
+};
+const GATE: Decision = Decision {
+    key: "gate",
+    hook: "should_wake",
+    hook_key: "hooks.should_wake",
+    words: "who judges clients",
+    follows_lifecycle: false,
+};
+const IDLENESS: Decision = Decision {
+    key: "idleness",
+    hook: "should_sleep",
+    hook_key: "hooks.should_sleep",
+    words: "who says whether the target may sleep",
+    follows_lifecycle: true,
+};
+
+/// Who starts and stops the target of a service, as far as the config says.
+enum Lifecycle {
+    /// Its own hooks.
+    Hooks(Hooks, PluginId),
+    /// The shell plugin, with the hooks that it has.
+    Shell(Hooks, PluginId),
+    /// Another plugin.
+    Plugin(PluginId),
+}
+
+/// `hooks`, `lifecycle`, `readiness`, `gate` and `idleness`.
+fn deciders(
+    service: &str,
+    table: &mut Table<'_>,
+    folder: &Folder,
+    plugins: &mut Plugins,
+    faults: &mut Vec<Fault>,
+) -> Option<Deciders> {
+    let lifecycle = lifecycle(service, table, folder, plugins, faults);
+    let mut decide =
+        |decision| decider(service, &decision, lifecycle.as_ref(), table, plugins, faults);
+    let readiness = decide(READINESS);
+    let gate = decide(GATE);
+    let idleness = decide(IDLENESS);
+    let lifecycle = match lifecycle? {
+        Lifecycle::Hooks(_, id) | Lifecycle::Shell(_, id) | Lifecycle::Plugin(id) => id,
+    };
+    Some(Deciders { lifecycle, readiness: readiness?, gate: gate?, idleness: idleness? })
+}
+
+/// `hooks` or `lifecycle`.
+fn lifecycle(
+    service: &str,
+    table: &mut Table<'_>,
+    folder: &Folder,
+    plugins: &mut Plugins,
+    faults: &mut Vec<Fault>,
+) -> Option<Lifecycle> {
+    const KEY: &str = "lifecycle";
+    let hooks = table.take("hooks");
+    let named = table.take(KEY);
+    let (Some(value), place) = (&hooks, table.place_of("hooks")) else {
+        let Some(value) = named else {
+            let service = service.to_owned();
+            faults.push(Fault::at(table.place.clone(), Problem::NoLifecycle { service }));
+            return None;
+        };
+        let reference = plugins.refer(KEY, &value, faults)?;
+        let Some(hooks) = reference.hooks else {
+            return Some(Lifecycle::Plugin(reference.id));
+        };
+        let lifecycle = Lifecycle::Shell(hooks.clone(), reference.id);
+        require_hooks(KEY, &value, hooks, &["start", "stop"], faults)?;
+        return Some(lifecycle);
+    };
+    let place = place.unwrap_or_else(|| value.place.clone());
+    if let Some(named) = named {
+        faults.push(Fault::at(
+            place.clone(),
+            Problem::TwoDeciders {
+                service: service.to_owned(),
+                hook: "hooks",
+                key: KEY,
+                decision: "who starts and stops the target",
+            },
+        ));
+        // So that the plugin is not called unused as well.
+        plugins.refer(KEY, &named, faults);
+    }
+    let section = format!("services.{service}.hooks");
+    let hooks_table = Table::of(value, section.clone(), place.clone(), HOOKS, faults)?;
+    for (key, example) in [("start", "\"./start.sh\""), ("stop", "\"./stop.sh\"")] {
+        if hooks_table.place_of(key).is_none() {
+            let problem = Problem::MissingKey { key, section: section.clone(), example };
+            faults.push(Fault::at(place.clone(), problem));
+        }
+    }
+    let hooks = Hooks::read(hooks_table, folder, faults);
+    let id = plugins.add_hooks(service, &hooks);
+    Some(Lifecycle::Hooks(hooks, id))
+}
+
+/// Who makes one of the other decisions.
+fn decider(
+    service: &str,
+    decision: &Decision,
+    lifecycle: Option<&Lifecycle>,
+    table: &mut Table<'_>,
+    plugins: &mut Plugins,
+    faults: &mut Vec<Fault>,
+) -> Option<Decider> {
+    if let Some(value) = table.take(decision.key) {
+        if let Some(Lifecycle::Hooks(hooks, _)) = lifecycle
+            && hooks.has(decision.hook)
+        {
+            let place = table.place_of(decision.key).unwrap_or_else(|| value.place.clone());
+            faults.push(Fault::at(
+                place,
+                Problem::TwoDeciders {
+                    service: service.to_owned(),
+                    hook: decision.hook_key,
+                    key: decision.key,
+                    decision: decision.words,
+                },
+            ));
+        }
+        let reference = plugins.refer(decision.key, &value, faults)?;
+        let id = reference.id;
+        if let Some(hooks) = reference.hooks {
+            require_hooks(decision.key, &value, hooks, &[decision.hook], faults)?;
+        }
+        return Some(Decider::Plugin(id));
+    }
+    Some(match lifecycle? {
+        Lifecycle::Hooks(hooks, id) if hooks.has(decision.hook) => Decider::Plugin(*id),
+        Lifecycle::Shell(hooks, id) if decision.follows_lifecycle && hooks.has(decision.hook) => {
+            Decider::Plugin(*id)
+        }
+        Lifecycle::Plugin(id) if decision.follows_lifecycle => Decider::IfExported(*id),
+        Lifecycle::Hooks(..) | Lifecycle::Shell(..) | Lifecycle::Plugin(_) => Decider::Nobody,
+    })
+}
+
+/// Tells of hooks that a shell plugin needs for a decision and does not have.
+fn require_hooks(
+    key: &'static str,
+    value: &Value<'_>,
+    hooks: &Hooks,
+    needed: &[&'static str],
+    faults: &mut Vec<Fault>,
+) -> Option<()> {
+    if needed.iter().all(|hook| hooks.has(hook)) {
+        return Some(());
+    }
+    let plugin = value.inner.as_str().unwrap_or_default().to_owned();
+    faults.push(value.fault(Problem::NoHook { key, plugin, hooks: needed.to_vec() }));
+    None
+}
+
+/// A service with the rules that hold where nothing else is said.
+pub(super) fn plain(
+    name: &str,
+    listen: SocketAddr,
+    target: Target,
+    lifecycle: PluginId,
+    cooldown: Duration,
+) -> Service {
+    Service {
+        name: name.to_owned(),
+        listen: vec![listen],
+        target,
+        lifecycle,
+        readiness: Decider::Nobody,
+        gate: Decider::Nobody,
+        idleness: Decider::Nobody,
+        cooldown: cooldown.min(YEAR),
+        start_timeout: Defaults::START_TIMEOUT,
+        stop_timeout: Defaults::STOP_TIMEOUT,
+        hold_timeout: Defaults::START_TIMEOUT,
+        connect_timeout: Defaults::CONNECT_TIMEOUT,
+        max_held: Defaults::MAX_HELD,
+        gate_timeout: Defaults::GATE_TIMEOUT,
+        max_gates: Defaults::MAX_GATES,
+        on_gate_error: OnGateError::Wake,
+        keepalive: Defaults::KEEPALIVE,
+        stop_on_exit: false,
+    }
+}

@@ -1,0 +1,242 @@
+//! What clients and the door do to each state.
+
+use std::time::Duration;
+
+use super::vocabulary::{Cause, ClientId, Effect, Moment, News, Period, Reason, Retry};
+use super::waiting::Stage;
+use super::{Lifecycle, Question, Rest, State, Turn};
+
+impl Lifecycle {
+    pub(super) fn arrived(&mut self, turn: &mut Turn, client: ClientId) {
+        if self.waiting.contains(client) {
+            return;
+        }
+        match self.state {
+            State::Booting => self.wait(turn, client, Stage::New, Duration::ZERO),
+            State::Asleep { refuses: true, .. } => {
+                turn.act(Effect::Close(client, Reason::Unusable));
+            }
+            State::Asleep { refuses: false, .. }
+            | State::Starting { .. }
+            | State::Readying { .. }
+            | State::Undoing
+            | State::Stopping { .. }
+            | State::Checking { .. } => {
+                if turn.policy.gated {
+                    self.wait(turn, client, Stage::AtGate, Duration::ZERO);
+                    if self.waiting.contains(client) {
+                        turn.act(Effect::Judge(client));
+                    }
+                } else {
+                    self.hold(turn, client, Duration::ZERO);
+                }
+            }
+            State::Awake(_) => self.admit(turn, client),
+            State::Leaving { .. } | State::LastStop { .. } | State::Finished => {
+                turn.act(Effect::Close(client, Reason::Exit));
+            }
+        }
+    }
+
+    /// Rule 12.
+    fn wait(&mut self, turn: &mut Turn, client: ClientId, stage: Stage, waited: Duration) {
+        if self.waiting.len() >= turn.policy.max_held {
+            turn.act(Effect::Close(client, Reason::Full));
+        } else if waited >= turn.policy.hold_timeout {
+            turn.act(Effect::Close(client, Reason::WaitedTooLong));
+        } else {
+            self.waiting.add(client, stage, turn.now, waited, turn.policy.hold_timeout);
+        }
+    }
+
+    fn hold(&mut self, turn: &mut Turn, client: ClientId, waited: Duration) {
+        self.wait(turn, client, Stage::Held, waited);
+        self.want(turn, client);
+    }
+
+    /// A client wants the target. If it is the first to wait for the end of a back-off, people are
+    /// told.
+    pub(super) fn want(&mut self, turn: &mut Turn, client: ClientId) {
+        self.start_if_wanted(turn);
+        if let State::Asleep { refuses: false, .. } = self.state
+            && self.waiting.first_held().or(self.wanted) == Some(client)
+        {
+            turn.tell(News::BackingOff(self.start_backoff.until.since(turn.now)));
+        }
+    }
+
+    /// The clients that came before the deciders were there have their turn.
+    pub(super) fn look_at_new(&mut self, turn: &mut Turn) {
+        if turn.policy.gated {
+            for client in self.waiting.promote_new(Stage::AtGate) {
+                turn.act(Effect::Judge(client));
+            }
+        } else {
+            self.waiting.promote_new(Stage::Held);
+            self.start_if_wanted(turn);
+        }
+    }
+
+    /// Lets in a client of an awake target, and ends the cool-down (rule 5).
+    fn admit(&mut self, turn: &mut Turn, client: ClientId) {
+        if let State::Awake(Rest::Judging { .. } | Rest::Locking { .. }) = self.state {
+            self.cancel_questions(turn);
+            turn.act(Effect::OpenDoor(self.period));
+        }
+        self.waiting.remove(client);
+        turn.act(Effect::Admit(client, self.period));
+        self.state = State::Awake(Rest::Occupied);
+    }
+
+    pub(super) fn passed(&mut self, turn: &mut Turn, client: ClientId, stays: bool) {
+        if stays {
+            if !self.waiting.hold(client) {
+                return;
+            }
+        } else if !self.waiting.remove(client) {
+            return;
+        }
+        match self.state {
+            State::Booting => {}
+            State::Asleep { refuses: true, .. } => {
+                if self.waiting.remove(client) {
+                    turn.act(Effect::Close(client, Reason::Unusable));
+                }
+            }
+            State::Asleep { refuses: false, .. }
+            | State::Undoing
+            | State::Stopping { .. }
+            | State::Checking { .. } => {
+                if !stays {
+                    self.wanted = Some(client);
+                }
+                self.want(turn, client);
+            }
+            State::Starting { .. } | State::Readying { .. } => {}
+            State::Awake(_) => {
+                if stays {
+                    self.admit(turn, client);
+                }
+            }
+            State::Leaving { .. } | State::LastStop { .. } | State::Finished => {
+                if self.waiting.remove(client) {
+                    turn.act(Effect::Close(client, Reason::Exit));
+                }
+            }
+        }
+    }
+
+    /// Rule 7.
+    pub(super) fn refused(
+        &mut self,
+        turn: &mut Turn,
+        client: ClientId,
+        period: Period,
+        waited: Duration,
+    ) {
+        if self.waiting.contains(client) {
+            return;
+        }
+        match self.state {
+            State::Booting
+            | State::Asleep { refuses: false, .. }
+            | State::Starting { .. }
+            | State::Readying { .. }
+            | State::Undoing
+            | State::Stopping { .. }
+            | State::Checking { .. } => self.hold(turn, client, waited),
+            State::Asleep { refuses: true, .. } => {
+                turn.act(Effect::Close(client, Reason::Unusable));
+            }
+            State::Awake(_) if period != self.period => self.admit(turn, client),
+            State::Awake(_) => {
+                self.cancel_questions(turn);
+                turn.act(Effect::ShutDoor);
+                // A client that had been held was let in because the target was said to be ready:
+                // so that start was none, and the next one has to wait.
+                if waited > Duration::ZERO {
+                    let next = self.start_backoff.fail(turn.policy, turn.now, Retry::BackOff);
+                    turn.tell(News::NotReadyAfterAll { next });
+                } else {
+                    turn.tell(News::TargetGone);
+                }
+                self.state = State::Asleep { probe: None, refuses: false };
+                self.hold(turn, client, waited);
+                self.look_if_asleep(turn);
+            }
+            State::Leaving { .. } | State::LastStop { .. } | State::Finished => {
+                turn.act(Effect::Close(client, Reason::Exit));
+            }
+        }
+    }
+
+    /// Rule 5: the cool-down begins, or begins again.
+    pub(super) fn vacant(&mut self, turn: &mut Turn, since: Moment) {
+        match self.state {
+            State::Awake(Rest::Occupied | Rest::CoolingDown { .. }) => {
+                let until = since.after(turn.policy.cooldown);
+                turn.tell(News::CoolingDown(until.since(turn.now)));
+                self.state = State::Awake(Rest::CoolingDown { since, until });
+            }
+            // The last client of a target that was believed gone has left. It may be up after all.
+            State::Asleep { .. } => self.look_if_asleep(turn),
+            State::Booting
+            | State::Starting { .. }
+            | State::Readying { .. }
+            | State::Undoing
+            | State::Awake(Rest::Locking { .. } | Rest::Judging { .. })
+            | State::Stopping { .. }
+            | State::Checking { .. }
+            | State::Leaving { .. }
+            | State::LastStop { .. }
+            | State::Finished => {}
+        }
+    }
+
+    pub(super) fn door_locked(&mut self, turn: &mut Turn) {
+        match self.state {
+            State::Awake(Rest::Locking { since }) => {
+                let idle_for = turn.now.since(since);
+                if turn.policy.asks_idleness {
+                    let question = Question::MaySleep(idle_for);
+                    let question = self.ask_until(turn, question, turn.policy.answer_timeout);
+                    self.state = State::Awake(Rest::Judging { since, question });
+                } else {
+                    self.stop(turn, Cause::Cooldown, idle_for);
+                }
+            }
+            State::Undoing => self.stop(turn, Cause::FailedStart, Duration::ZERO),
+            State::Booting
+            | State::Asleep { .. }
+            | State::Starting { .. }
+            | State::Readying { .. }
+            | State::Awake(Rest::Occupied | Rest::CoolingDown { .. } | Rest::Judging { .. })
+            | State::Stopping { .. }
+            | State::Checking { .. }
+            | State::Leaving { .. }
+            | State::LastStop { .. }
+            | State::Finished => {}
+        }
+    }
+
+    pub(super) fn door_occupied(&mut self, turn: &mut Turn) {
+        match self.state {
+            State::Awake(Rest::Locking { .. }) => self.state = State::Awake(Rest::Occupied),
+            State::Undoing => {
+                turn.tell(News::UpDespiteFailedStart);
+                self.awaken(turn, turn.policy.cooldown);
+                self.state = State::Awake(Rest::Occupied);
+            }
+            State::Booting
+            | State::Asleep { .. }
+            | State::Starting { .. }
+            | State::Readying { .. }
+            | State::Awake(Rest::Occupied | Rest::CoolingDown { .. } | Rest::Judging { .. })
+            | State::Stopping { .. }
+            | State::Checking { .. }
+            | State::Leaving { .. }
+            | State::LastStop { .. }
+            | State::Finished => {}
+        }
+    }
+}

@@ -1,0 +1,582 @@
+//! Named stories for the rules of design.md, section 3. Each step has an event on the left and
+//! every effect of it on the right, and none is left over.
+
+use std::time::Duration;
+
+use super::{policy, seconds};
+use crate::lifecycle::Effect::{
+    Admit, Ask, Cancel, Close, Finish, Judge, LockDoor, OpenDoor, ShutDoor, Tell,
+};
+use crate::lifecycle::Event::{
+    Arrived, Booted, DoorLocked, DoorOccupied, Drained, Exit, Left, MaySleepEnded, Passed,
+    ProbeEnded, ReadyEnded, Refused, StartEnded, StopEnded, Tick, Unusable, Vacant,
+};
+use crate::lifecycle::Question::{MaySleep, Probe, Ready as AskReady, Start, Stop};
+use crate::lifecycle::{
+    Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep as Answer, Moment, News, Outcome,
+    Period, Phase, Policy, Ready, Reason, Retry,
+};
+
+const A: ClientId = ClientId(1);
+const B: ClientId = ClientId(2);
+const C: ClientId = ClientId(3);
+
+/// A lifecycle, its clock, and what has been said to it.
+struct Story {
+    lifecycle: Lifecycle,
+    policy: Policy,
+    now: Moment,
+}
+
+impl Story {
+    fn new(policy: Policy) -> Self {
+        Story { lifecycle: Lifecycle::new(0), policy, now: seconds(0) }
+    }
+
+    /// A story that begins with a target that is asleep.
+    fn asleep(policy: Policy) -> Self {
+        let mut story = Story::new(policy);
+        story.tell(0, Booted { listening: false }, &[]);
+        story
+    }
+
+    /// A story that begins with an awake target which started for client A, who is inside.
+    fn awake(policy: Policy) -> Self {
+        let mut story = Story::asleep(policy);
+        story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+        story.tell(0, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
+        let effects = [OpenDoor(Period(1)), Admit(A, Period(1))];
+        story.tell(0, ReadyEnded(Call(1), Ready::Yes), &effects);
+        story
+    }
+
+    /// At `at` seconds `event` happens, and these are all effects of it, news aside.
+    #[track_caller]
+    fn tell(&mut self, at: u64, event: Event, effects: &[Effect]) {
+        let told = self.step(at, event);
+        let acts: Vec<_> = told.into_iter().filter(|effect| !matches!(effect, Tell(_))).collect();
+        assert_eq!(acts, effects, "after {event:?} at {at} s: {:?}", self.lifecycle);
+    }
+
+    /// At `at` seconds `event` happens, and `news` is told.
+    #[track_caller]
+    fn news(&mut self, at: u64, event: Event, news: News) {
+        let told = self.step(at, event);
+        assert!(told.contains(&Tell(news)), "no {news:?} in {told:?}");
+    }
+
+    fn step(&mut self, at: u64, event: Event) -> Vec<Effect> {
+        assert!(seconds(at) >= self.now, "time goes forward");
+        self.now = seconds(at);
+        let lifecycle = self.lifecycle.clone();
+        let (lifecycle, effects) = lifecycle.step(&self.policy, self.now, event);
+        self.lifecycle = lifecycle;
+        effects
+    }
+
+    #[track_caller]
+    fn is(&self, phase: Phase) {
+        assert_eq!(self.lifecycle.phase(), phase, "{:?}", self.lifecycle);
+    }
+}
+
+fn vacant(at: u64) -> Event {
+    Vacant { since: seconds(at) }
+}
+
+fn failed() -> Outcome {
+    Outcome::Failed(Retry::BackOff)
+}
+
+fn refused(client: ClientId, waited: u64) -> Event {
+    Refused { client, period: Period(1), waited: Duration::from_secs(waited) }
+}
+
+#[test]
+fn rule_1_many_clients_cause_one_start() {
+    let mut story = Story::asleep(Policy { max_held: 3, ..policy() });
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, Arrived(B), &[]);
+    story.tell(1, Arrived(C), &[]);
+    story.is(Phase::Starting);
+}
+
+#[test]
+fn rule_1_a_client_has_to_pass_the_gate_first() {
+    let mut story = Story::asleep(Policy { gated: true, ..policy() });
+    story.tell(0, Arrived(A), &[Judge(A)]);
+    story.is(Phase::Asleep);
+    let passed = Passed { client: A, stays: true };
+    story.tell(1, passed, &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.is(Phase::Starting);
+}
+
+#[test]
+fn rule_1_a_client_that_is_refused_at_the_gate_wakes_nothing() {
+    let mut story = Story::asleep(Policy { gated: true, ..policy() });
+    story.tell(0, Arrived(A), &[Judge(A)]);
+    story.tell(1, Left(A), &[]);
+    story.tell(1, Passed { client: A, stays: true }, &[]);
+    story.is(Phase::Asleep);
+    assert_eq!(story.lifecycle.deadline(), None);
+}
+
+#[test]
+fn rule_1_a_client_that_wakes_and_is_closed_starts_the_target_for_later() {
+    let mut story = Story::asleep(Policy { gated: true, ..policy() });
+    story.tell(0, Arrived(A), &[Judge(A)]);
+    let passed = Passed { client: A, stays: false };
+    story.tell(1, passed, &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
+    story.tell(1, ReadyEnded(Call(1), Ready::Yes), &[OpenDoor(Period(1))]);
+    story.tell(5, Tick, &[LockDoor]);
+}
+
+#[test]
+fn rule_2_readiness_is_asked_again_until_it_is_ready() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
+    story.tell(1, ReadyEnded(Call(1), Ready::NotYet), &[]);
+    story.is(Phase::Starting);
+    story.tell(2, Tick, &[Ask(Call(2), AskReady(2))]);
+    story.tell(2, ReadyEnded(Call(2), Ready::NotYet), &[]);
+    story.tell(3, Tick, &[Ask(Call(3), AskReady(3))]);
+    story.tell(3, ReadyEnded(Call(3), Ready::Yes), &[OpenDoor(Period(1)), Admit(A, Period(1))]);
+    story.is(Phase::Awake);
+}
+
+#[test]
+fn rule_2_start_and_readiness_share_one_timeout() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(4, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
+    let effects = [Cancel(Call(1)), Close(A, Reason::StartTimedOut), LockDoor];
+    story.tell(6, Tick, &effects);
+}
+
+#[test]
+fn rule_3_held_clients_are_let_in_oldest_first() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(B), &[Ask(Call(0), Start(Cause::Client(B)))]);
+    story.tell(0, Arrived(A), &[]);
+    story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
+    let effects = [OpenDoor(Period(1)), Admit(A, Period(1)), Admit(B, Period(1))];
+    story.tell(1, ReadyEnded(Call(1), Ready::Yes), &effects);
+}
+
+#[test]
+fn rule_4_a_client_that_just_missed_the_open_door_is_let_in_without_a_question() {
+    let mut story = Story::awake(policy());
+    story.policy.gated = true;
+    story.tell(1, Arrived(B), &[Admit(B, Period(1))]);
+}
+
+#[test]
+fn rule_5_the_cool_down_begins_with_the_last_client_and_ends_in_a_stop() {
+    let mut story = Story::awake(policy());
+    story.tell(10, vacant(10), &[]);
+    story.tell(13, Tick, &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.is(Phase::Stopping);
+    story.tell(15, StopEnded(Call(2), Outcome::Done), &[]);
+    story.is(Phase::Asleep);
+    assert_eq!(story.lifecycle.deadline(), None);
+}
+
+#[test]
+fn rule_5_the_cool_down_counts_from_the_moment_the_last_client_left() {
+    let mut story = Story::awake(policy());
+    story.tell(11, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+}
+
+#[test]
+fn rule_5_a_cool_down_of_zero_stops_at_once() {
+    let mut story = Story::awake(Policy { cooldown: Duration::ZERO, ..policy() });
+    story.tell(10, vacant(10), &[LockDoor]);
+    story.tell(10, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+}
+
+#[test]
+fn rule_5_a_target_with_clients_is_not_stopped() {
+    let mut story = Story::awake(policy());
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorOccupied, &[]);
+    story.is(Phase::Awake);
+    assert_eq!(story.lifecycle.deadline(), None);
+    story.tell(20, vacant(20), &[]);
+    story.tell(24, Tick, &[LockDoor]);
+}
+
+#[test]
+fn rule_5_a_client_in_the_cool_down_makes_it_begin_again() {
+    let mut story = Story::awake(policy());
+    story.tell(10, vacant(10), &[]);
+    story.tell(13, vacant(13), &[]);
+    story.tell(14, Tick, &[]);
+    story.tell(17, Tick, &[LockDoor]);
+}
+
+#[test]
+fn rule_5_idleness_may_ask_for_more_time() {
+    let mut story = Story::awake(Policy { asks_idleness: true, ..policy() });
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), MaySleep(Duration::from_secs(4)))]);
+    story.is(Phase::Awake);
+    let not_yet = Answer::NotFor(Duration::from_secs(7));
+    story.tell(15, MaySleepEnded(Call(2), not_yet), &[OpenDoor(Period(1))]);
+    story.tell(21, Tick, &[]);
+    story.tell(22, Tick, &[LockDoor]);
+    story.tell(22, DoorLocked, &[Ask(Call(3), MaySleep(Duration::from_secs(12)))]);
+    let stop = [Ask(Call(4), Stop(Cause::Cooldown))];
+    story.tell(22, MaySleepEnded(Call(3), Answer::Yes), &stop);
+}
+
+#[test]
+fn rule_5_a_client_that_comes_while_idleness_is_asked_gets_in_at_once() {
+    let mut story = Story::awake(Policy { asks_idleness: true, ..policy() });
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), MaySleep(Duration::from_secs(4)))]);
+    let effects = [Cancel(Call(2)), OpenDoor(Period(1)), Admit(B, Period(1))];
+    story.tell(15, Arrived(B), &effects);
+    story.tell(15, MaySleepEnded(Call(2), Answer::Yes), &[]);
+    story.is(Phase::Awake);
+}
+
+#[test]
+fn rule_5_idleness_that_never_answers_counts_as_sleep() {
+    let mut story = Story::awake(Policy { asks_idleness: true, ..policy() });
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), MaySleep(Duration::from_secs(4)))]);
+    story.tell(16, Tick, &[Cancel(Call(2)), Ask(Call(3), Stop(Cause::Cooldown))]);
+}
+
+#[test]
+fn rule_6_a_client_during_the_stop_gets_a_fresh_start_after_it() {
+    let mut story = Story::awake(policy());
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(15, Arrived(B), &[]);
+    story.is(Phase::Stopping);
+    let start = [Ask(Call(3), Start(Cause::Client(B)))];
+    story.tell(16, StopEnded(Call(2), Outcome::Done), &start);
+}
+
+#[test]
+fn rule_7_a_refused_client_is_held_and_the_target_started_again() {
+    let mut story = Story::awake(policy());
+    let effects = [ShutDoor, Ask(Call(2), Start(Cause::Client(B)))];
+    story.tell(5, refused(B, 0), &effects);
+    story.is(Phase::Starting);
+    story.tell(5, StartEnded(Call(2), Outcome::Done), &[Ask(Call(3), AskReady(1))]);
+    let effects = [OpenDoor(Period(2)), Admit(B, Period(2))];
+    story.tell(6, ReadyEnded(Call(3), Ready::Yes), &effects);
+}
+
+#[test]
+fn rule_7_a_refusal_from_an_earlier_period_is_no_news() {
+    let mut story = Story::awake(policy());
+    story.tell(5, refused(B, 0), &[ShutDoor, Ask(Call(2), Start(Cause::Client(B)))]);
+    story.tell(5, StartEnded(Call(2), Outcome::Done), &[Ask(Call(3), AskReady(1))]);
+    let effects = [OpenDoor(Period(2)), Admit(B, Period(2))];
+    story.tell(6, ReadyEnded(Call(3), Ready::Yes), &effects);
+    story.tell(7, refused(C, 0), &[Admit(C, Period(2))]);
+    story.is(Phase::Awake);
+}
+
+#[test]
+fn rule_7_a_target_that_is_ready_and_refuses_does_not_make_a_hot_loop() {
+    let mut story = Story::awake(policy());
+    let effects = [ShutDoor, Ask(Call(2), Probe)];
+    story.tell(5, refused(A, 3), &effects);
+    story.tell(5, ProbeEnded { call: Call(2), listening: false }, &[]);
+    story.tell(6, Tick, &[Ask(Call(3), Start(Cause::Client(A)))]);
+    story.tell(6, StartEnded(Call(3), Outcome::Done), &[Ask(Call(4), AskReady(1))]);
+}
+
+#[test]
+fn rule_7_a_target_that_was_only_slow_is_found_again() {
+    let mut story = Story::awake(policy());
+    story.tell(5, refused(A, 3), &[ShutDoor, Ask(Call(2), Probe)]);
+    story.tell(5, Left(A), &[]);
+    story.tell(5, ProbeEnded { call: Call(2), listening: true }, &[OpenDoor(Period(2))]);
+    story.tell(9, Tick, &[LockDoor]);
+}
+
+#[test]
+fn rule_8_a_failed_start_closes_the_held_and_backs_off() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
+    story.tell(1, StartEnded(Call(0), failed()), &effects);
+    story.tell(1, ProbeEnded { call: Call(1), listening: false }, &[]);
+    story.tell(1, Arrived(B), &[]);
+    story.is(Phase::Asleep);
+    story.tell(2, Tick, &[Ask(Call(2), Start(Cause::Client(B)))]);
+    let effects = [Close(B, Reason::StartFailed), Ask(Call(3), Probe)];
+    story.tell(2, StartEnded(Call(2), failed()), &effects);
+    story.tell(3, Arrived(C), &[]);
+    let effects = [Cancel(Call(3)), Ask(Call(4), Start(Cause::Client(C)))];
+    story.tell(4, Tick, &effects);
+}
+
+#[test]
+fn rule_8_a_success_resets_the_back_off() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
+    story.tell(1, StartEnded(Call(0), failed()), &effects);
+    story.tell(1, ProbeEnded { call: Call(1), listening: false }, &[]);
+    story.tell(3, Arrived(B), &[Ask(Call(2), Start(Cause::Client(B)))]);
+    story.tell(3, StartEnded(Call(2), Outcome::Done), &[Ask(Call(3), AskReady(1))]);
+    let effects = [OpenDoor(Period(1)), Admit(B, Period(1))];
+    story.tell(3, ReadyEnded(Call(3), Ready::Yes), &effects);
+    story.tell(5, refused(C, 0), &[ShutDoor, Ask(Call(4), Start(Cause::Client(C)))]);
+    let next = Some(Duration::from_secs(1));
+    story.news(5, StartEnded(Call(4), failed()), News::StartFailed { closed: 1, next });
+}
+
+#[test]
+fn rule_8_a_start_that_timed_out_is_undone() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    let effects = [Cancel(Call(0)), Close(A, Reason::StartTimedOut), LockDoor];
+    story.tell(6, Tick, &effects);
+    story.tell(6, DoorLocked, &[Ask(Call(1), Stop(Cause::FailedStart))]);
+    story.tell(6, Arrived(B), &[]);
+    let start = [Ask(Call(2), Start(Cause::Client(B)))];
+    story.tell(8, StopEnded(Call(1), Outcome::Done), &start);
+}
+
+#[test]
+fn rule_8_the_back_off_outlasts_a_quick_undoing() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.step(6, Tick);
+    story.tell(6, DoorLocked, &[Ask(Call(1), Stop(Cause::FailedStart))]);
+    story.tell(6, StopEnded(Call(1), Outcome::Done), &[]);
+    story.tell(6, Arrived(B), &[]);
+    story.tell(7, Tick, &[Ask(Call(2), Start(Cause::Client(B)))]);
+}
+
+#[test]
+fn rule_8_a_start_that_timed_out_is_not_undone_under_connected_clients() {
+    let mut story = Story::awake(policy());
+    story.tell(5, refused(B, 0), &[ShutDoor, Ask(Call(2), Start(Cause::Client(B)))]);
+    let effects = [Cancel(Call(2)), Close(B, Reason::StartTimedOut), LockDoor];
+    story.tell(11, Tick, &effects);
+    story.tell(11, DoorOccupied, &[OpenDoor(Period(2))]);
+    story.is(Phase::Awake);
+    assert_eq!(story.lifecycle.deadline(), None);
+}
+
+#[test]
+fn rule_8_a_permanent_failure_stays_refused() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    let permanent = Outcome::Failed(Retry::Never);
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
+    story.tell(1, StartEnded(Call(0), permanent), &effects);
+    story.tell(1, ProbeEnded { call: Call(1), listening: false }, &[]);
+    story.tell(9, Arrived(B), &[Close(B, Reason::Unusable)]);
+    story.tell(500, Arrived(C), &[Close(C, Reason::Unusable)]);
+    assert_eq!(story.lifecycle.deadline(), None);
+}
+
+#[test]
+fn rule_8_readiness_that_will_never_come_ends_the_start() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(2), Probe)];
+    story.tell(1, ReadyEnded(Call(1), Ready::Never), &effects);
+}
+
+#[test]
+fn rule_8_a_server_that_a_failed_start_left_running_is_found_and_stopped() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
+    story.tell(1, StartEnded(Call(0), failed()), &effects);
+    story.tell(1, ProbeEnded { call: Call(1), listening: true }, &[OpenDoor(Period(1))]);
+    story.is(Phase::Awake);
+    story.tell(5, Tick, &[LockDoor]);
+    story.tell(5, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+}
+
+#[test]
+fn rule_9_after_a_failed_stop_a_target_that_answers_is_awake_and_stopped_again() {
+    let mut story = Story::awake(policy());
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(15, Arrived(B), &[]);
+    story.tell(15, StopEnded(Call(2), failed()), &[Ask(Call(3), Probe)]);
+    story.is(Phase::Stopping);
+    let effects = [OpenDoor(Period(2)), Admit(B, Period(2))];
+    story.tell(15, ProbeEnded { call: Call(3), listening: true }, &effects);
+    story.is(Phase::Awake);
+}
+
+#[test]
+fn rule_9_a_failed_stop_is_tried_again_with_back_off() {
+    let mut story = Story::awake(policy());
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    let mut now = 14;
+    let mut call = 2;
+    for back_off in [1, 2, 2] {
+        story.tell(now, DoorLocked, &[Ask(Call(call), Stop(Cause::Cooldown))]);
+        story.tell(now, StopEnded(Call(call), failed()), &[Ask(Call(call + 1), Probe)]);
+        let probed = ProbeEnded { call: Call(call + 1), listening: true };
+        let told = story.step(now, probed);
+        assert!(told.contains(&Tell(News::StillUp(Duration::from_secs(back_off)))), "{told:?}");
+        now += back_off;
+        call += 2;
+        story.tell(now, Tick, &[LockDoor]);
+    }
+}
+
+#[test]
+fn rule_9_a_stop_that_takes_too_long_is_a_failed_one() {
+    let mut story = Story::awake(policy());
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(17, Tick, &[Cancel(Call(2)), Ask(Call(3), Probe)]);
+    story.tell(17, StopEnded(Call(2), Outcome::Done), &[]);
+    story.tell(18, ProbeEnded { call: Call(3), listening: false }, &[]);
+    story.is(Phase::Asleep);
+}
+
+#[test]
+fn rule_10_a_target_that_is_up_at_boot_cools_down() {
+    let mut story = Story::new(policy());
+    story.tell(1, Booted { listening: true }, &[OpenDoor(Period(1))]);
+    story.is(Phase::Awake);
+    story.tell(5, Tick, &[LockDoor]);
+    story.tell(5, DoorLocked, &[Ask(Call(0), Stop(Cause::Cooldown))]);
+}
+
+#[test]
+fn rule_10_a_client_that_comes_before_the_boot_is_over_is_held() {
+    let mut story = Story::new(policy());
+    story.tell(0, Arrived(A), &[]);
+    story.tell(1, Booted { listening: false }, &[Ask(Call(0), Start(Cause::Client(A)))]);
+
+    let mut story = Story::new(policy());
+    story.tell(0, Arrived(A), &[]);
+    let effects = [OpenDoor(Period(1)), Admit(A, Period(1))];
+    story.tell(1, Booted { listening: true }, &effects);
+
+    let mut story = Story::new(Policy { gated: true, ..policy() });
+    story.tell(0, Arrived(A), &[]);
+    story.tell(1, Booted { listening: false }, &[Judge(A)]);
+    // Its time has run since it came.
+    story.tell(8, Tick, &[Close(A, Reason::WaitedTooLong)]);
+}
+
+#[test]
+fn a_service_without_deciders_closes_its_clients() {
+    let mut story = Story::new(policy());
+    story.tell(0, Arrived(A), &[]);
+    story.tell(1, Unusable, &[Close(A, Reason::Unusable)]);
+    story.tell(2, Arrived(B), &[Close(B, Reason::Unusable)]);
+}
+
+#[test]
+fn rule_11_a_held_client_that_hangs_up_is_forgotten_and_the_start_goes_on() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, Left(A), &[]);
+    story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
+    story.tell(1, ReadyEnded(Call(1), Ready::Yes), &[OpenDoor(Period(1))]);
+    story.tell(5, Tick, &[LockDoor]);
+    story.tell(5, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+}
+
+#[test]
+fn rule_12_a_client_is_held_no_longer_than_hold_timeout() {
+    let mut story = Story::asleep(Policy { start_timeout: Duration::from_secs(60), ..policy() });
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(2, Arrived(B), &[]);
+    story.tell(7, Tick, &[]);
+    story.tell(8, Tick, &[Close(A, Reason::WaitedTooLong)]);
+    story.tell(10, Tick, &[Close(B, Reason::WaitedTooLong)]);
+    story.is(Phase::Starting);
+}
+
+#[test]
+fn rule_12_time_that_a_client_was_held_before_counts() {
+    let mut story = Story::awake(policy());
+    story.tell(5, refused(A, 5), &[ShutDoor, Ask(Call(2), Probe)]);
+    story.tell(6, Tick, &[Cancel(Call(2)), Ask(Call(3), Start(Cause::Client(A)))]);
+    story.tell(8, Tick, &[Close(A, Reason::WaitedTooLong)]);
+}
+
+#[test]
+fn rule_12_one_more_than_max_held_is_closed_at_once() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, Arrived(B), &[]);
+    story.tell(0, Arrived(C), &[Close(C, Reason::Full)]);
+    story.tell(0, Left(A), &[]);
+    story.tell(0, Arrived(C), &[]);
+}
+
+#[test]
+fn rule_12_clients_at_the_gate_count_as_held() {
+    let mut story = Story::asleep(Policy { gated: true, ..policy() });
+    story.tell(0, Arrived(A), &[Judge(A)]);
+    story.tell(0, Arrived(B), &[Judge(B)]);
+    story.tell(0, Arrived(C), &[Close(C, Reason::Full)]);
+}
+
+#[test]
+fn rule_14_at_the_exit_the_held_are_closed_calls_taken_back_and_the_target_left_alone() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    let effects = [Close(A, Reason::Exit), Cancel(Call(0)), ShutDoor];
+    story.tell(1, Exit, &effects);
+    story.tell(1, Arrived(B), &[Close(B, Reason::Exit)]);
+    story.tell(2, Drained, &[Finish]);
+}
+
+#[test]
+fn rule_14_stop_on_exit_stops_the_target_after_the_drain() {
+    let mut story = Story::awake(Policy { stop_on_exit: true, ..policy() });
+    story.tell(1, Exit, &[ShutDoor]);
+    story.tell(3, vacant(3), &[]);
+    story.tell(3, Drained, &[Ask(Call(2), Stop(Cause::Exit))]);
+    story.tell(4, StopEnded(Call(2), Outcome::Done), &[Finish]);
+}
+
+#[test]
+fn rule_14_a_stop_at_the_exit_that_takes_too_long_is_given_up() {
+    let mut story = Story::awake(Policy { stop_on_exit: true, ..policy() });
+    story.tell(1, Exit, &[ShutDoor]);
+    story.tell(3, Drained, &[Ask(Call(2), Stop(Cause::Exit))]);
+    story.tell(6, Tick, &[Cancel(Call(2)), Finish]);
+}
+
+#[test]
+fn rule_14_stop_on_exit_leaves_a_target_alone_that_is_asleep() {
+    let mut story = Story::asleep(Policy { stop_on_exit: true, ..policy() });
+    story.tell(1, Exit, &[ShutDoor]);
+    story.tell(1, Drained, &[Finish]);
+}
+
+#[test]
+fn a_deadline_that_has_passed_comes_before_the_event_of_a_busy_inbox() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    let effects = [Cancel(Call(0)), Close(A, Reason::StartTimedOut), LockDoor];
+    story.tell(7, StartEnded(Call(0), Outcome::Done), &effects);
+}

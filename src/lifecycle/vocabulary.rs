@@ -1,0 +1,307 @@
+//! The words of the lifecycle: what it is told, and what it answers with.
+
+use std::fmt;
+use std::time::Duration;
+
+/// A point in time, as the time since the service began. Passed in, never read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Moment(pub Duration);
+
+impl Moment {
+    /// When the service began.
+    pub const ZERO: Moment = Moment(Duration::ZERO);
+
+    /// The moment this much later; the end of time if there is no such moment.
+    pub fn after(self, delay: Duration) -> Moment {
+        Moment(self.0.saturating_add(delay))
+    }
+
+    /// How long it is since `earlier`; nothing if that is later.
+    pub fn since(self, earlier: Moment) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// Names a client. Numbers grow in the order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(pub u64);
+
+/// Numbers a question, so that its answer can be told from that to an earlier one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Call(pub u64);
+
+/// Numbers the times that the target has been awake, so that what a client learnt in an earlier
+/// one is not held against a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Period(pub u32);
+
+/// What the service believes of its target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// Off, or not known yet.
+    Asleep,
+    /// Told to start, and not ready yet.
+    Starting,
+    /// Up.
+    Awake,
+    /// Told to stop.
+    Stopping,
+}
+
+/// Something that happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Event {
+    /// Time has passed; a deadline may have, too.
+    Tick,
+    /// The deciders are there, and the target has been probed for the first time.
+    Booted {
+        /// Whether it answered.
+        listening: bool,
+    },
+    /// There is nobody to decide for this service: its plugins can't be loaded.
+    Unusable,
+    /// A client found the door shut.
+    Arrived(ClientId),
+    /// A client passed the gate.
+    Passed {
+        /// Which one.
+        client: ClientId,
+        /// Whether it wants to be held; otherwise it has been closed.
+        stays: bool,
+    },
+    /// A waiting client hung up, was refused at the gate, or was closed there.
+    Left(ClientId),
+    /// A client could not connect to the target, which was believed awake, and waits again.
+    Refused {
+        /// Which one.
+        client: ClientId,
+        /// The period in which it was let in.
+        period: Period,
+        /// How long it had been held before.
+        waited: Duration,
+    },
+    /// Nobody is inside any more.
+    Vacant {
+        /// When the last client left.
+        since: Moment,
+    },
+    /// The answer to [`Effect::LockDoor`]: nobody was inside, and nobody comes in.
+    DoorLocked,
+    /// The answer to [`Effect::LockDoor`]: somebody is inside.
+    DoorOccupied,
+    /// The start call ended.
+    StartEnded(Call, Outcome),
+    /// The readiness call ended.
+    ReadyEnded(Call, Ready),
+    /// The stop call ended.
+    StopEnded(Call, Outcome),
+    /// The probe ended.
+    ProbeEnded {
+        /// Which one.
+        call: Call,
+        /// Whether the target answered.
+        listening: bool,
+    },
+    /// The idleness call ended.
+    MaySleepEnded(Call, MaySleep),
+    /// Dormouse exits: nobody comes any more, and nobody waits any longer.
+    Exit,
+    /// All clients have left, or have been cut off, since [`Event::Exit`].
+    Drained,
+}
+
+/// How a start or a stop went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// It was done.
+    Done,
+    /// It failed, and this is to be expected of another try.
+    Failed(Retry),
+}
+
+/// What is to be expected of another try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Retry {
+    /// It may help, after the usual back-off.
+    BackOff,
+    /// It may help after this time.
+    After(Duration),
+    /// It will not help.
+    Never,
+}
+
+/// An answer to the question whether the target is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ready {
+    /// It is.
+    Yes,
+    /// Not yet.
+    NotYet,
+    /// It never will be.
+    Never,
+}
+
+/// An answer to the question whether an idle target may be stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MaySleep {
+    /// It may.
+    Yes,
+    /// Ask again after this time.
+    NotFor(Duration),
+}
+
+/// Who asked for a start or a stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// A client wants the target.
+    Client(ClientId),
+    /// The cool-down is over.
+    Cooldown,
+    /// Dormouse exits.
+    Exit,
+    /// A start timed out and is undone.
+    FailedStart,
+}
+
+/// Something to do. Effects are carried out in their order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect {
+    /// Ask somebody; the answer comes as an event with the same number.
+    Ask(Call, Question),
+    /// Take a question back: its answer is not wanted any more.
+    Cancel(Call),
+    /// Let the gate judge this client.
+    Judge(ClientId),
+    /// Let this waiting client in, past the door, and connect it to the target.
+    Admit(ClientId, Period),
+    /// Close this waiting client.
+    Close(ClientId, Reason),
+    /// Clients may come in without asking.
+    OpenDoor(Period),
+    /// Nobody comes in without asking; who is inside stays.
+    ShutDoor,
+    /// Shut the door if nobody is inside, and say at once which it was, before anything else
+    /// happens: [`Event::DoorLocked`] or [`Event::DoorOccupied`].
+    LockDoor,
+    /// Tell people.
+    Tell(News),
+    /// The lifecycle is over, after [`Event::Exit`].
+    Finish,
+}
+
+/// A question to somebody outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Question {
+    /// Start the target.
+    Start(Cause),
+    /// Is the target ready? The attempt counts from 1.
+    Ready(u32),
+    /// Stop the target.
+    Stop(Cause),
+    /// Does the target answer?
+    Probe,
+    /// May the target be stopped, so long after its last client has left?
+    MaySleep(Duration),
+}
+
+/// Why a waiting client is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// As many clients wait as may.
+    Full,
+    /// The target can't be started until somebody mends it.
+    Unusable,
+    /// The start failed.
+    StartFailed,
+    /// The start took too long.
+    StartTimedOut,
+    /// It has waited as long as a client may.
+    WaitedTooLong,
+    /// Dormouse exits.
+    Exit,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Full => "as many clients wait as `max_held` allows",
+            Reason::Unusable => "the target can't be started until its failure is mended",
+            Reason::StartFailed => "the start failed",
+            Reason::StartTimedOut => "the start took longer than `start_timeout`",
+            Reason::WaitedTooLong => "it waited longer than `hold_timeout`",
+            Reason::Exit => "Dormouse exits",
+        })
+    }
+}
+
+/// The story of a service, for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum News {
+    /// The target was up when Dormouse began.
+    FoundAwake,
+    /// The target was down when Dormouse began.
+    FoundAsleep,
+    /// Nobody can decide for this service.
+    Unusable,
+    /// A start begins.
+    Starting(Cause),
+    /// The start call is done after this time; readiness is asked.
+    Started(Duration),
+    /// The target is ready.
+    Ready {
+        /// So long after the start began.
+        took: Duration,
+        /// So many clients were held for it.
+        held: usize,
+    },
+    /// A start failed.
+    StartFailed {
+        /// So many held clients were closed.
+        closed: usize,
+        /// When the next start may be; `None` if not before somebody mends it.
+        next: Option<Duration>,
+    },
+    /// A start took too long.
+    StartTimedOut {
+        /// Whether the start call itself had not returned; otherwise readiness was not reached.
+        in_call: bool,
+        /// So many held clients were closed.
+        closed: usize,
+        /// When the next start may be.
+        next: Duration,
+    },
+    /// A start failed, and the target answers all the same.
+    UpDespiteFailedStart,
+    /// The target, believed awake, refused a client.
+    TargetGone,
+    /// The target was said to be ready and refused a client that was held for it.
+    NotReadyAfterAll {
+        /// When the next start may be.
+        next: Duration,
+    },
+    /// Clients have to wait until a back-off ends, in so long.
+    BackingOff(Duration),
+    /// The last client has left; this is the cool-down.
+    CoolingDown(Duration),
+    /// The target may not be stopped yet; ask again after this time.
+    StaysAwake(Duration),
+    /// A stop begins.
+    Stopping {
+        /// Why.
+        cause: Cause,
+        /// So long after the last client left.
+        idle_for: Duration,
+    },
+    /// The target has been stopped after this time.
+    Stopped(Duration),
+    /// A stop failed.
+    StopFailed,
+    /// A stop took too long.
+    StopTimedOut,
+    /// After a failed stop the target still answers; the next try comes after this time.
+    StillUp(Duration),
+    /// After a failed stop the target does not answer any more.
+    DownDespiteFailedStop,
+    /// So many clients still waited at the exit.
+    ClosedAtExit(usize),
+}

@@ -1,0 +1,116 @@
+//! The clients that wait, oldest first.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::vocabulary::{ClientId, Moment};
+
+/// How far a waiting client has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Stage {
+    /// It came before the deciders were there, and nobody has looked at it.
+    New,
+    /// The gate judges it.
+    AtGate,
+    /// It waits for the target.
+    Held,
+}
+
+/// A waiting client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Waiter {
+    pub(super) stage: Stage,
+    /// It waits no longer than until then.
+    pub(super) deadline: Moment,
+}
+
+/// Everybody who waits.
+///
+/// Client numbers grow in the order of arrival and all wait equally long, so the first in the map
+/// is also the first whose time is up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Waiting {
+    pub(super) clients: BTreeMap<ClientId, Waiter>,
+}
+
+impl Waiting {
+    pub(super) fn len(&self) -> usize {
+        self.clients.len()
+    }
+
+    pub(super) fn contains(&self, client: ClientId) -> bool {
+        self.clients.contains_key(&client)
+    }
+
+    /// Adds a client that has waited so long already and may wait `at_most` in all.
+    pub(super) fn add(
+        &mut self,
+        client: ClientId,
+        stage: Stage,
+        now: Moment,
+        waited: Duration,
+        at_most: Duration,
+    ) {
+        let deadline = now.after(at_most.saturating_sub(waited));
+        self.clients.insert(client, Waiter { stage, deadline });
+    }
+
+    pub(super) fn remove(&mut self, client: ClientId) -> bool {
+        self.clients.remove(&client).is_some()
+    }
+
+    /// The client has passed the gate; false if it does not wait any more.
+    pub(super) fn hold(&mut self, client: ClientId) -> bool {
+        match self.clients.get_mut(&client) {
+            Some(waiter) => {
+                waiter.stage = Stage::Held;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The client that has been held for the target for the longest time.
+    pub(super) fn first_held(&self) -> Option<ClientId> {
+        self.clients
+            .iter()
+            .find(|(_, waiter)| waiter.stage == Stage::Held)
+            .map(|(client, _)| *client)
+    }
+
+    /// Moves everybody who is new on to another stage, and says who that was, oldest first.
+    pub(super) fn promote_new(&mut self, stage: Stage) -> Vec<ClientId> {
+        let new = self.clients.iter_mut().filter(|(_, waiter)| waiter.stage == Stage::New);
+        new.map(|(client, waiter)| {
+            waiter.stage = stage;
+            *client
+        })
+        .collect()
+    }
+
+    /// How many are held for the target.
+    pub(super) fn held(&self) -> usize {
+        self.clients.values().filter(|waiter| waiter.stage == Stage::Held).count()
+    }
+
+    /// Takes out everybody at this stage, oldest first.
+    pub(super) fn take(&mut self, stage: Stage) -> Vec<ClientId> {
+        self.clients.extract_if(.., |_, waiter| waiter.stage == stage).map(|(c, _)| c).collect()
+    }
+
+    /// Takes out everybody, oldest first.
+    pub(super) fn take_all(&mut self) -> Vec<ClientId> {
+        std::mem::take(&mut self.clients).into_keys().collect()
+    }
+
+    /// When the next client has waited long enough.
+    pub(super) fn deadline(&self) -> Option<Moment> {
+        self.clients.first_key_value().map(|(_, waiter)| waiter.deadline)
+    }
+
+    /// Takes out a client that has waited long enough.
+    pub(super) fn take_expired(&mut self, now: Moment) -> Option<ClientId> {
+        let entry = self.clients.first_entry()?;
+        (entry.get().deadline <= now).then(|| entry.remove_entry().0)
+    }
+}

@@ -1,0 +1,235 @@
+//! What one call may use up: CPU time, time on the wall, memory.
+//!
+//! Three mechanisms, because no one of them is enough. A guest that *computes* is interrupted by the
+//! engine's clock, which looks at the CPU time that the call has used. A guest that *waits* in a
+//! host function uses no CPU and is not interrupted: a timer on the wall ends it, by dropping the
+//! call. A guest that *grows* asks [`Memory`] for each page.
+//!
+//! CPU time is measured and not counted in ticks: it is the time of the thread on its core while
+//! the call was polled. So a guest is not charged for what it waited for, nor for a busy machine.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Instant;
+use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+
+/// How much longer than its deadline a call may take that has to wait for the end of a command: one
+/// that ignores SIGTERM is killed after five seconds.
+const GRACE: Duration = Duration::from_secs(7);
+
+/// How a call ended without an answer.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// The guest trapped, was ended by a limit, or could not be instantiated.
+    Trapped(wasmtime::Error),
+    /// The deadline passed.
+    Late,
+}
+
+/// The reason of a trap: the call's CPU time is used up.
+#[derive(Debug, thiserror::Error)]
+#[error("the CPU time is used up")]
+pub(super) struct CpuSpent;
+
+/// The reason of a trap: the memory of the instance is used up.
+#[derive(Debug, thiserror::Error)]
+#[error("the memory is used up")]
+pub(super) struct MemorySpent;
+
+/// The allowance of an instance. Each call on it begins with a full one.
+#[derive(Debug)]
+pub(super) struct Allowance {
+    /// The CPU time of one call.
+    cpu: Duration,
+    /// CPU time used in polls of this call that are over, in nanoseconds.
+    used: AtomicU64,
+    /// The thread's CPU time at the beginning of the poll that runs, in nanoseconds.
+    poll_began: AtomicU64,
+    /// Whether the call has run a command.
+    waits_for_command: AtomicBool,
+}
+
+impl Allowance {
+    /// An allowance with so much CPU time a call.
+    pub(super) fn new(cpu: Duration) -> Arc<Allowance> {
+        Arc::new(Allowance {
+            cpu,
+            used: AtomicU64::new(0),
+            poll_began: AtomicU64::new(0),
+            waits_for_command: AtomicBool::new(false),
+        })
+    }
+
+    /// Has `store` interrupted at each tick of the clock, to let others run or to be ended.
+    pub(super) fn attach<T: 'static>(self: &Arc<Self>, store: &mut Store<T>) {
+        let allowance = Arc::clone(self);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(move |_| {
+            if allowance.cpu_spent() { Err(CpuSpent.into()) } else { Ok(UpdateDeadline::Yield(1)) }
+        });
+    }
+
+    /// Notes that the call waits for a command, whose end may take longer than the deadline.
+    pub(super) fn wait_for_command(&self) {
+        self.waits_for_command.store(true, Ordering::Relaxed);
+    }
+
+    /// Runs `call` to its end, to `deadline`, or until the CPU time is used up.
+    pub(super) async fn spend<T>(
+        &self,
+        deadline: Instant,
+        call: impl Future<Output = wasmtime::Result<T>>,
+    ) -> Result<T, Ending> {
+        self.used.store(0, Ordering::Relaxed);
+        self.waits_for_command.store(false, Ordering::Relaxed);
+        let mut call = pin!(call);
+        let mut metered = pin!(std::future::poll_fn(|context| {
+            self.poll_began.store(thread_cpu_time(), Ordering::Relaxed);
+            let answer = call.as_mut().poll(context);
+            self.used.fetch_add(self.current_poll(), Ordering::Relaxed);
+            answer
+        }));
+        let mut answer = tokio::time::timeout_at(deadline, &mut metered).await;
+        if answer.is_err() && self.waits_for_command.load(Ordering::Relaxed) {
+            answer = tokio::time::timeout_at(deadline + GRACE, &mut metered).await;
+        }
+        match answer {
+            Ok(answer) => answer.map_err(Ending::Trapped),
+            Err(_) => Err(Ending::Late),
+        }
+    }
+
+    /// The CPU time of the poll that runs, in nanoseconds.
+    fn current_poll(&self) -> u64 {
+        thread_cpu_time().saturating_sub(self.poll_began.load(Ordering::Relaxed))
+    }
+
+    fn cpu_spent(&self) -> bool {
+        let used = self.used.load(Ordering::Relaxed).saturating_add(self.current_poll());
+        u128::from(used) >= self.cpu.as_nanos()
+    }
+}
+
+/// The CPU time that this thread has used, in nanoseconds.
+fn thread_cpu_time() -> u64 {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(Duration::try_from(time).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The memory of one instance: all its linear memories and tables together.
+#[derive(Debug)]
+pub(super) struct Memory {
+    limit: usize,
+    used: usize,
+}
+
+/// What an element of a table costs, in bytes.
+const TABLE_ELEMENT: usize = size_of::<usize>();
+
+impl Memory {
+    /// A cap of `limit` bytes.
+    pub(super) fn new(limit: usize) -> Memory {
+        Memory { limit, used: 0 }
+    }
+
+    fn grow(&mut self, by: usize) -> wasmtime::Result<bool> {
+        match self.used.checked_add(by) {
+            Some(used) if used <= self.limit => {
+                self.used = used;
+                Ok(true)
+            }
+            // Few guests survive an allocation that fails, and none can say why it did: a trap here
+            // becomes a sentence that names the limit.
+            Some(_) | None => Err(MemorySpent.into()),
+        }
+    }
+}
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            // The guest's own limit: it asked for this answer.
+            return Ok(false);
+        }
+        self.grow(desired.saturating_sub(current))
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if maximum.is_some_and(|maximum| desired > maximum) {
+            return Ok(false);
+        }
+        self.grow(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_memory_of_an_instance_is_the_sum_of_its_parts() {
+        let mut memory = Memory::new(1000);
+        assert!(memory.memory_growing(0, 400, None).unwrap());
+        assert!(memory.memory_growing(0, 400, None).unwrap());
+        assert!(memory.table_growing(0, 25, None).unwrap());
+        assert!(memory.memory_growing(400, 401, None).unwrap_err().is::<MemorySpent>());
+    }
+
+    #[test]
+    fn a_guest_that_reaches_its_own_maximum_is_told_so_and_lives() {
+        let mut memory = Memory::new(1000);
+        assert!(!memory.memory_growing(0, 400, Some(300)).unwrap());
+        assert!(!memory.table_growing(0, 4, Some(3)).unwrap());
+        assert!(memory.memory_growing(0, 1000, None).unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_uses_no_cpu_time() {
+        let allowance = Allowance::new(Duration::from_millis(50));
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let call = async {
+            tokio::time::sleep(Duration::from_secs(30)).await;
+            Ok(())
+        };
+        allowance.spend(deadline, call).await.unwrap();
+        assert!(!allowance.cpu_spent());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_waits_for_ever_is_late_at_its_deadline() {
+        let allowance = Allowance::new(Duration::from_secs(1));
+        let began = Instant::now();
+        let deadline = began + Duration::from_secs(10);
+        let call = std::future::pending::<wasmtime::Result<()>>();
+        assert!(matches!(allowance.spend(deadline, call).await, Err(Ending::Late)));
+        assert_eq!(began.elapsed().as_secs(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_waits_for_the_end_of_a_command_may_overrun_its_deadline() {
+        let allowance = Allowance::new(Duration::from_secs(1));
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let call = async {
+            allowance.wait_for_command();
+            tokio::time::sleep(Duration::from_secs(16)).await;
+            Ok("ended")
+        };
+        assert_eq!(allowance.spend(deadline, call).await.unwrap(), "ended");
+    }
+}

@@ -1,0 +1,14 @@
+//! The components that are in the binary.
+
+/// Their names and bytes.
+const COMPONENTS: [(&str, &[u8]); 0] = [];
+
+/// The bytes of the component `name`.
+pub(super) fn component(name: &str) -> Option<&'static [u8]> {
+    COMPONENTS.iter().find(|(known, _)| *known == name).map(|(_, bytes)| *bytes)
+}
+
+/// The names of all of them.
+pub(super) fn names() -> Vec<&'static str> {
+    COMPONENTS.iter().map(|(name, _)| *name).collect()
+}

@@ -1,0 +1,189 @@
+//! The port of [`decide`](crate::decide), answered by plugins: a type for each decision.
+
+use std::time::Duration;
+
+use wasmtime::Store;
+
+use crate::decide::{
+    Answer, Cause, Client, Conversation, Failure, Gate, Idleness, Judge, Lifecycle, Phase,
+    Readiness, Reply, SleepVerdict, Verdict,
+};
+
+use super::answers;
+use super::bindings::{gate, idleness, lifecycle, readiness, types};
+use super::blame::DeadlineKey;
+use super::call::{Caller, Question};
+use super::guest::Guest;
+
+/// A plugin that starts and stops the target.
+pub(super) struct PluginLifecycle {
+    pub(super) caller: Caller,
+    pub(super) functions: lifecycle::GuestIndices,
+}
+
+/// Which of the two functions of a lifecycle.
+#[derive(Clone, Copy)]
+enum Order {
+    Start,
+    Stop,
+}
+
+impl PluginLifecycle {
+    async fn carry_out(
+        &self,
+        order: Order,
+        cause: Cause,
+        deadline: Duration,
+    ) -> Result<(), Failure> {
+        let Self { caller, functions } = self;
+        let question = match order {
+            Order::Start => {
+                Question { function: "start", deadline, deadline_key: DeadlineKey::Start }
+            }
+            Order::Stop => Question { function: "stop", deadline, deadline_key: DeadlineKey::Stop },
+        };
+        let cause = types::Cause::from(cause);
+        let mut store = caller.store();
+        let begun = caller.begin(&mut store, question);
+        let answer = async {
+            let instance = caller.loaded.pre.instantiate_async(&mut store).await?;
+            let guest = functions.load(&mut store, &instance)?;
+            match order {
+                Order::Start => guest.call_start(&mut store, &caller.service, &cause).await,
+                Order::Stop => guest.call_stop(&mut store, &caller.service, &cause).await,
+            }
+        };
+        let answer = caller.wait(&begun, answer).await;
+        caller.judge(question, store.data(), answer)
+    }
+}
+
+impl Lifecycle for PluginLifecycle {
+    fn start(&self, cause: Cause, deadline: Duration) -> Answer<'_, Result<(), Failure>> {
+        Box::pin(self.carry_out(Order::Start, cause, deadline))
+    }
+
+    fn stop(&self, cause: Cause, deadline: Duration) -> Answer<'_, Result<(), Failure>> {
+        Box::pin(self.carry_out(Order::Stop, cause, deadline))
+    }
+}
+
+/// A plugin that says whether the target is ready.
+pub(super) struct PluginJudge {
+    pub(super) caller: Caller,
+    pub(super) functions: readiness::GuestIndices,
+}
+
+impl Judge for PluginJudge {
+    fn ready(&self, attempt: u32) -> Answer<'_, Result<Readiness, Failure>> {
+        Box::pin(async move {
+            let Self { caller, functions } = self;
+            let question = caller.question("ready");
+            let mut store = caller.store();
+            let begun = caller.begin(&mut store, question);
+            let answer = async {
+                let instance = caller.loaded.pre.instantiate_async(&mut store).await?;
+                let guest = functions.load(&mut store, &instance)?;
+                guest.call_ready(&mut store, &caller.service, attempt).await
+            };
+            let answer = caller.wait(&begun, answer).await;
+            let answer = caller.judge(question, store.data(), answer)?;
+            answers::readiness(&caller.call(question), answer)
+        })
+    }
+}
+
+/// A plugin that says whether an idle target may be stopped.
+pub(super) struct PluginIdleness {
+    pub(super) caller: Caller,
+    pub(super) functions: idleness::GuestIndices,
+}
+
+impl Idleness for PluginIdleness {
+    fn should_sleep(&self, idle_for: Duration) -> Answer<'_, Result<SleepVerdict, Failure>> {
+        Box::pin(async move {
+            let Self { caller, functions } = self;
+            let question = caller.question("should-sleep");
+            let idle_for = u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX);
+            let mut store = caller.store();
+            let begun = caller.begin(&mut store, question);
+            let answer = async {
+                let instance = caller.loaded.pre.instantiate_async(&mut store).await?;
+                let guest = functions.load(&mut store, &instance)?;
+                guest.call_should_sleep(&mut store, &caller.service, idle_for).await
+            };
+            let answer = caller.wait(&begun, answer).await;
+            caller.judge(question, store.data(), answer).map(answers::idleness)
+        })
+    }
+}
+
+/// A plugin that judges clients.
+pub(super) struct PluginGate {
+    pub(super) caller: Caller,
+    pub(super) functions: gate::GuestIndices,
+}
+
+impl Gate for PluginGate {
+    fn converse(&self, client: Client) -> Box<dyn Conversation> {
+        Box::new(PluginConversation {
+            caller: self.caller.clone(),
+            functions: self.functions.clone(),
+            client: client.into(),
+            instance: None,
+        })
+    }
+}
+
+/// A conversation about one client. Its instance is made at the first question, and lives until the
+/// conversation is over.
+struct PluginConversation {
+    caller: Caller,
+    functions: gate::GuestIndices,
+    client: types::Client,
+    /// Here only between questions: if one ends without an answer, or is dropped, its instance is
+    /// gone with it.
+    instance: Option<(Store<Guest>, gate::Guest)>,
+}
+
+impl PluginConversation {
+    async fn ask(&mut self, phase: Phase, data: &[u8]) -> Result<Reply, Failure> {
+        let Self { caller, functions, client, instance } = self;
+        let question = caller.question("should-wake");
+        let (mut store, guest) = match instance.take() {
+            Some((store, guest)) => (store, Some(guest)),
+            None => (caller.store(), None),
+        };
+        let begun = caller.begin(&mut store, question);
+        let answer = async {
+            let guest = match guest {
+                Some(guest) => guest,
+                None => {
+                    let instance = caller.loaded.pre.instantiate_async(&mut store).await?;
+                    functions.load(&mut store, &instance)?
+                }
+            };
+            let reply = guest
+                .call_should_wake(&mut store, &caller.service, client, phase.into(), data)
+                .await?;
+            Ok(reply.map(|reply| (reply, guest)))
+        };
+        let answer = caller.wait(&begun, answer).await;
+        let (reply, guest) = caller.judge(question, store.data(), answer)?;
+        let reply = answers::reply(&caller.call(question), reply, data.len())?;
+        if reply.verdict == Verdict::More {
+            *instance = Some((store, guest));
+        }
+        Ok(reply)
+    }
+}
+
+impl Conversation for PluginConversation {
+    fn should_wake<'a>(
+        &'a mut self,
+        phase: Phase,
+        data: &'a [u8],
+    ) -> Answer<'a, Result<Reply, Failure>> {
+        Box::pin(self.ask(phase, data))
+    }
+}

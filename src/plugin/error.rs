@@ -1,0 +1,167 @@
+//! Why a plugin can't be loaded, and what to do about it.
+//!
+//! wasmtime's own messages are for people who embed it. Each way in which a file can be wrong has a
+//! sentence here for the person who has the file, or who builds it.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+use super::interface::{Decision, PACKAGE, VERSION};
+use super::text;
+
+/// The host can't be set up on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum HostError {
+    /// The engine refuses the machine.
+    #[error("plugins can't be run on this machine: {0}. Dormouse supports x86-64 and ARM64")]
+    Engine(String),
+    /// The thread that interrupts plugins did not start.
+    #[error("the clock of the plugins can't be started: {0}. Are too many threads running?")]
+    Clock(io::Error),
+}
+
+/// A plugin can't be loaded. `Display` says why and what would help.
+#[derive(Debug)]
+pub struct LoadError {
+    /// The plugin's name in the config, if it has one.
+    pub plugin: Option<String>,
+    /// The file, or `builtin:NAME`.
+    pub place: String,
+    /// What is wrong.
+    pub fault: LoadFault,
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = text::line(&self.place, 500);
+        match &self.plugin {
+            Some(plugin) => write!(
+                f,
+                "the plugin `{}` can't be loaded from `{place}`: {}",
+                text::line(plugin, 200),
+                self.fault
+            ),
+            None => write!(f, "`{place}` can't be loaded: {}", self.fault),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+/// What is wrong with a plugin.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadFault {
+    /// There is no such file.
+    #[error(
+        "there is no such file. A relative path in `wasm` begins at the folder of the config file"
+    )]
+    Missing,
+    /// The file can't be read.
+    #[error("it can't be read: {0}. Dormouse needs permission to read it and to enter its folders")]
+    Unreadable(io::Error),
+    /// It is a folder, a socket or a device.
+    #[error("it is {0} and no file. Name the component itself, a file that ends in `.wasm`")]
+    NoFile(&'static str),
+    /// The binary has no component of this name.
+    #[error("this Dormouse has no built-in plugin of this name. It has: {}", list(.0))]
+    NoBuiltin(Vec<&'static str>),
+    /// It is WebAssembly as text.
+    #[error(
+        "it is WebAssembly in its text form, and Dormouse loads the binary form only. Convert it: \
+         `wasm-tools parse INPUT.wat -o OUTPUT.wasm`"
+    )]
+    Text,
+    /// It is no WebAssembly.
+    #[error("it is no WebAssembly ({0}). Name the component that your build wrote")]
+    NotWasm(&'static str),
+    /// It is a core module.
+    #[error(
+        "it is a core module, and a plugin is a component. Build it for `wasm32-wasip2`, or make a \
+         component of it: `wasm-tools component new MODULE.wasm -o PLUGIN.wasm`"
+    )]
+    CoreModule,
+    /// It is damaged, or uses what wasmtime does not know.
+    #[error(
+        "it is damaged, or uses a feature of WebAssembly that Dormouse does not support: {0}. Build \
+         it again, with tools that are not newer than this Dormouse"
+    )]
+    Invalid(String),
+    /// It makes none of our decisions.
+    #[error(
+        "it makes no decision: it exports {}, and none of {}. Export one of these; \
+         `wit/` says what they are", exports(.0), decisions()
+    )]
+    NoDecision(Vec<String>),
+    /// It is for another version of the interface.
+    #[error(
+        "it is built for {PACKAGE} {0}, and this Dormouse speaks {VERSION}. Build it against \
+         `wit/dormouse-plugin-{VERSION}`, or use a Dormouse that speaks {0}"
+    )]
+    OtherVersion(String),
+    /// One of our interfaces has other functions or types.
+    #[error(
+        "its interface `{interface}` is not the one that this Dormouse knows: {reason}. Build it \
+         against `wit/dormouse-plugin-{VERSION}`, unchanged"
+    )]
+    OtherShape {
+        /// The interface.
+        interface: String,
+        /// How they differ.
+        reason: String,
+    },
+    /// It imports interfaces that nobody offers.
+    #[error(
+        "it imports what this Dormouse does not offer: {}. It offers `{PACKAGE}` and WASI 0.2 and 0.3 \
+         without HTTP; build the plugin without the rest", list(.0)
+    )]
+    UnknownImports(Vec<String>),
+    /// It imports an interface that is offered in another shape.
+    #[error(
+        "it imports functions that this Dormouse does not offer: {0}. Build it against \
+         `wit/dormouse-plugin-{VERSION}`, or use a newer Dormouse"
+    )]
+    OtherImport(String),
+    /// A service needs a decision that it does not make.
+    #[error(
+        "the service `{service}` has `{decision} = \"{plugin}\"`, but the plugin does not export \
+         `{}`. It exports {}. Name a plugin that does, or remove `{decision}`",
+        .decision.interface(), list(.exports)
+    )]
+    LacksDecision {
+        /// The service.
+        service: String,
+        /// The plugin's name.
+        plugin: String,
+        /// What it lacks.
+        decision: Decision,
+        /// What it makes.
+        exports: Vec<Decision>,
+    },
+}
+
+impl LoadFault {
+    /// The error for a file that belongs to no plugin of a config.
+    pub(super) fn of_file(self, file: &Path) -> LoadError {
+        LoadError { plugin: None, place: file.display().to_string(), fault: self }
+    }
+
+    /// What `wasmtime` says, as one line.
+    pub(super) fn reason(error: &wasmtime::Error) -> String {
+        text::line(&format!("{error:#}"), 1024)
+    }
+}
+
+/// Names, each in backquotes, with commas between them.
+fn list(names: &[impl fmt::Display]) -> String {
+    let quoted = names.iter().map(|name| format!("`{}`", text::line(&name.to_string(), 200)));
+    quoted.collect::<Vec<_>>().join(", ")
+}
+
+fn exports(names: &[String]) -> String {
+    if names.is_empty() { "nothing".to_owned() } else { list(names) }
+}
+
+fn decisions() -> String {
+    list(&Decision::ALL.map(Decision::interface))
+}

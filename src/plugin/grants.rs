@@ -1,0 +1,225 @@
+//! What a plugin may do outside its sandbox, and what the operator is told when it wants more.
+//!
+//! Every grant is checked here and nowhere else: a function a grant, which answers with what is
+//! granted or with a [`Denial`]. The guest gets the denial as an ordinary error. The operator gets
+//! one warning, with the lines of TOML that would allow it.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use crate::config::{ExecGrant, Plugin};
+
+use super::text;
+
+/// Variables that a plugin may set for a command: no program but a hook looks at these.
+const VARIABLE_PREFIX: &str = "DORMOUSE_";
+
+/// How many different denials of one plugin are told.
+const TOLD: usize = 32;
+
+/// A plugin wanted something that the config does not grant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Denial {
+    /// What it wanted, for people: the end of the sentence "it wanted to …".
+    wanted: String,
+    /// What would allow it: a sentence, or lines of TOML.
+    remedy: String,
+}
+
+impl Denial {
+    /// The text of the error that the guest gets.
+    pub(super) fn for_guest(&self) -> String {
+        format!("the config of Dormouse does not allow to {}. {}", self.wanted, self.remedy)
+    }
+}
+
+/// Grants `allow.exec`: may `plugin` run `program` with `arguments`?
+///
+/// A program is compared as it is written: a name is not the path that it is found at. A grant
+/// without arguments allows any.
+pub(super) fn command(plugin: &Plugin, program: &str, arguments: &[String]) -> Result<(), Denial> {
+    let granted = plugin.allow.exec.iter().any(|grant| {
+        grant.program == program
+            && grant.arguments.as_ref().is_none_or(|allowed| allowed == arguments)
+    });
+    if granted {
+        return Ok(());
+    }
+    let wanted = ExecGrant { program: program.to_owned(), arguments: Some(arguments.to_vec()) };
+    let command = toml_command(&wanted);
+    let remedy = match &plugin.hooks_of {
+        Some(service) => format!(
+            "It is none of the `hooks` of `[services.{}]`, and only these are allowed.",
+            toml_key(service)
+        ),
+        None if command.len() > text::LONGEST => {
+            "The command is too long to be shown in full.".to_owned()
+        }
+        None => {
+            let grants = plugin.allow.exec.iter().chain([&wanted]).map(toml_command);
+            format!(
+                "To allow it, write:\n[plugins.{}.allow]\nexec = [{}]",
+                toml_key(&plugin.name),
+                grants.collect::<Vec<_>>().join(", ")
+            )
+        }
+    };
+    Err(Denial { wanted: format!("run {}", text::line(&command, 1024)), remedy })
+}
+
+/// May a plugin set the variable `name` for a command that it runs?
+pub(super) fn command_variable(name: &str) -> Result<(), Denial> {
+    let plain = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    match name.strip_prefix(VARIABLE_PREFIX) {
+        Some(rest) if !rest.is_empty() && plain(rest) => Ok(()),
+        Some(_) | None => Err(Denial {
+            wanted: format!("set the variable `{}` for a command", text::line(name, 100)),
+            remedy: format!(
+                "Names must begin with `{VARIABLE_PREFIX}` and go on with letters, digits and `_`: \
+                 other variables could change what a granted command does."
+            ),
+        }),
+    }
+}
+
+/// Grants `allow.env`: the variables of Dormouse's environment that `plugin` may see.
+pub(super) fn environment(plugin: &Plugin) -> Vec<(String, String)> {
+    let value = |name: &String| std::env::var_os(name).map(|value| (name.clone(), value));
+    let visible = plugin.allow.env.iter().filter_map(value);
+    visible.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect()
+}
+
+/// Tells the operator about denials, each once, and not without end.
+#[derive(Debug, Default)]
+pub(super) struct Warnings {
+    told: Mutex<HashSet<Denial>>,
+}
+
+impl Warnings {
+    /// Warns about `denial`, unless it was told before.
+    pub(super) fn warn(&self, plugin: &Plugin, service: &str, denial: &Denial) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= TOLD || told.contains(denial) {
+            return;
+        }
+        told.insert(denial.clone());
+        let Denial { wanted, remedy } = denial;
+        let (plugin, last) = (plugin.name.as_str(), told.len() == TOLD);
+        tracing::warn!(plugin, service, "the plugin wanted to {wanted} and was denied. {remedy}");
+        if last {
+            tracing::warn!(plugin, service, "further denials of this plugin are not told");
+        }
+    }
+}
+
+/// A grant of `allow.exec` as one writes it.
+fn toml_command(grant: &ExecGrant) -> String {
+    match &grant.arguments {
+        None => toml_string(&grant.program),
+        Some(arguments) => {
+            let words = [&grant.program].into_iter().chain(arguments);
+            let words: Vec<_> = words.map(|word| toml_string(word)).collect();
+            format!("[{}]", words.join(", "))
+        }
+    }
+}
+
+/// `name` as a part of a TOML key.
+pub(super) fn toml_key(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { toml_string(name) }
+}
+
+/// `value` as a TOML string on one line, without a single raw control character.
+fn toml_string(value: &str) -> String {
+    let mut written = String::with_capacity(value.len() + 2);
+    written.push('"');
+    for character in value.chars() {
+        match character {
+            '"' | '\\' => written.extend(['\\', character]),
+            hidden if text::hostile(hidden) => {
+                written.push_str(&format!("\\U{:08X}", u32::from(hidden)));
+            }
+            shown => written.push(shown),
+        }
+    }
+    written.push('"');
+    written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Grants, Limits, PluginSource};
+
+    fn plugin(exec: &[(&str, Option<&[&str]>)]) -> Plugin {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        let exec = exec.iter().map(|(program, arguments)| ExecGrant {
+            program: (*program).to_owned(),
+            arguments: arguments.map(owned),
+        });
+        Plugin {
+            name: "docker".to_owned(),
+            hooks_of: None,
+            source: PluginSource::Builtin("shell"),
+            settings: serde_json::json!({}),
+            allow: Grants { exec: exec.collect(), env: Vec::new() },
+            limits: Limits::default(),
+        }
+    }
+
+    fn allows(plugin: &Plugin, program: &str, arguments: &[&str]) -> bool {
+        let arguments: Vec<_> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        command(plugin, program, &arguments).is_ok()
+    }
+
+    #[test]
+    fn nothing_may_be_run_without_a_grant() {
+        assert!(!allows(&plugin(&[]), "docker", &[]));
+    }
+
+    #[test]
+    fn a_program_without_arguments_in_its_grant_may_have_any() {
+        let plugin = plugin(&[("docker", None)]);
+        assert!(allows(&plugin, "docker", &[]));
+        assert!(allows(&plugin, "docker", &["rm", "-f", "mc"]));
+        assert!(!allows(&plugin, "/usr/bin/docker", &[]));
+        assert!(!allows(&plugin, "docker2", &[]));
+    }
+
+    #[test]
+    fn a_grant_with_arguments_allows_exactly_these() {
+        let plugin = plugin(&[("docker", Some(&["start", "mc"])), ("true", Some(&[]))]);
+        assert!(allows(&plugin, "docker", &["start", "mc"]));
+        assert!(allows(&plugin, "true", &[]));
+        for others in [&["start"][..], &["start", "mc", "--all"], &["mc", "start"], &[]] {
+            assert!(!allows(&plugin, "docker", others), "{others:?}");
+        }
+        assert!(!allows(&plugin, "true", &["start", "mc"]));
+    }
+
+    #[test]
+    fn variables_of_commands_have_names_that_no_program_knows() {
+        assert!(command_variable("DORMOUSE_SERVICE").is_ok());
+        for name in ["PATH", "LD_PRELOAD", "DORMOUSE_", "dormouse_x", "DORMOUSE_X=Y", "DORMOUSE_\0"]
+        {
+            assert!(command_variable(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn the_remedy_is_toml_that_keeps_what_was_granted_and_adds_the_command() {
+        let wanted = ["start".to_owned(), "a \"b\"\\\n\u{1b}".to_owned()];
+        let mut plugin = plugin(&[("true", None), ("docker", Some(&["stop", "mc"]))]);
+        plugin.name = "my docker".to_owned();
+        let Err(denial) = command(&plugin, "docker", &wanted) else { panic!("it is granted") };
+        let toml = denial.remedy.split_once('\n').map_or("", |(_, toml)| toml);
+        let parsed: toml::Table = toml.parse().unwrap_or_default();
+        let exec = &parsed["plugins"]["my docker"]["allow"]["exec"];
+        assert_eq!(exec[0].as_str(), Some("true"));
+        assert_eq!(exec[1][1].as_str(), Some("stop"));
+        assert_eq!(exec[2][0].as_str(), Some("docker"));
+        assert_eq!(exec[2][2].as_str(), Some(wanted[1].as_str()));
+        assert!(!toml.contains('\u{1b}'));
+    }
+}

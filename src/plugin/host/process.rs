@@ -1,0 +1,82 @@
+//! `process`: commands outside the sandbox, under `allow.exec`.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::plugin::bindings::process;
+use crate::plugin::grants::{self, Denial};
+use crate::plugin::guest::Guest;
+use crate::plugin::process as runner;
+use crate::plugin::text;
+
+/// How many bytes a command may be given to read.
+const LONGEST_STDIN: usize = 64 << 10;
+
+/// How many bytes of a label are shown.
+const LONGEST_LABEL: usize = 64;
+
+impl process::Host for Guest {
+    async fn run(
+        &mut self,
+        command: process::Command,
+    ) -> Result<process::Output, process::ProcessError> {
+        self.check(&command).map_err(|denial| self.deny(&denial))?;
+        if command.stdin.as_ref().is_some_and(|stdin| stdin.len() > LONGEST_STDIN) {
+            return Err(process::ProcessError::Failed(format!(
+                "its standard input is larger than {LONGEST_STDIN} bytes"
+            )));
+        }
+        self.allowance.wait_for_command();
+        let (worker, timeout) = (&self.worker, self.time_for(command.timeout));
+        let ended = worker.runner.run(runner::Command {
+            program: command.program,
+            arguments: command.arguments,
+            environment: command.environment,
+            stdin: command.stdin,
+            timeout: Some(timeout),
+            output_limit: worker.plugin.limits.output,
+            label: text::line(&command.label, LONGEST_LABEL),
+            plugin: worker.plugin.name.clone(),
+            service: worker.service.name.clone(),
+        });
+        match ended.await {
+            Ok(output) => Ok(output.into()),
+            Err(error) => Err(process::ProcessError::Failed(error.to_string())),
+        }
+    }
+}
+
+impl Guest {
+    fn check(&self, command: &process::Command) -> Result<(), Denial> {
+        grants::command(&self.worker.plugin, &command.program, &command.arguments)?;
+        command.environment.iter().try_for_each(|(name, _)| grants::command_variable(name))
+    }
+
+    fn deny(&self, denial: &Denial) -> process::ProcessError {
+        let worker = &self.worker;
+        worker.warnings.warn(&worker.plugin, &worker.service.name, denial);
+        process::ProcessError::Denied(denial.for_guest())
+    }
+
+    /// How long a command may run: what the plugin asks for, but not beyond the call's deadline, so
+    /// that the plugin learns that the time was up and can say so.
+    fn time_for(&self, asked: Option<u64>) -> Duration {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        asked.map_or(left, |asked| left.min(Duration::from_millis(asked)))
+    }
+}
+
+impl From<runner::Output> for process::Output {
+    fn from(output: runner::Output) -> Self {
+        process::Output {
+            exit: match output.exit {
+                runner::Exit::Status(status) => process::Exit::Status(status),
+                runner::Exit::Signal(signal) => process::Exit::Signal(signal),
+                runner::Exit::TimedOut => process::Exit::TimedOut,
+            },
+            stdout: output.stdout,
+            stderr: output.stderr,
+        }
+    }
+}

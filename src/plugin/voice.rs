@@ -1,0 +1,75 @@
+//! What a guest says in Dormouse's log: through `log.write`, and on its standard output and error.
+//!
+//! All three share one allowance of lines a call, and all go through [`text`](super::text).
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::text;
+
+/// How much a line matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Loudness {
+    /// For the plugin's author.
+    Debug,
+    /// What an operator wants to read.
+    Info,
+    /// Something is not as it should be.
+    Warning,
+    /// Something failed.
+    Error,
+}
+
+/// The voice of one instance.
+#[derive(Debug)]
+pub(super) struct Voice {
+    plugin: String,
+    service: String,
+    /// How many lines a call may say.
+    limit: usize,
+    /// How many lines this call wanted to say.
+    said: AtomicUsize,
+}
+
+impl Voice {
+    /// A voice that says at most `limit` lines a call.
+    pub(super) fn new(plugin: &str, service: &str, limit: usize) -> Voice {
+        Voice {
+            plugin: plugin.to_owned(),
+            service: service.to_owned(),
+            limit,
+            said: AtomicUsize::new(0),
+        }
+    }
+
+    /// Writes one line, unless the call has said too much already.
+    pub(super) fn say(&self, loudness: Loudness, line: &str) {
+        if self.said.fetch_add(1, Ordering::Relaxed) < self.limit {
+            self.write(loudness, &text::line(line, text::LONGEST));
+        }
+    }
+
+    /// Ends the call: says how many lines were left out, and gives the next call a full allowance.
+    pub(super) fn end_call(&self) {
+        let left_out = self.said.swap(0, Ordering::Relaxed).saturating_sub(self.limit);
+        if left_out > 0 {
+            let limit = self.limit;
+            self.write(
+                Loudness::Warning,
+                &format!(
+                    "{left_out} more lines of this plugin were left out: a call may log {limit} \
+                     (`limits.log_lines`)"
+                ),
+            );
+        }
+    }
+
+    fn write(&self, loudness: Loudness, line: &str) {
+        let (plugin, service) = (self.plugin.as_str(), self.service.as_str());
+        match loudness {
+            Loudness::Debug => tracing::debug!(plugin, service, "{line}"),
+            Loudness::Info => tracing::info!(plugin, service, "{line}"),
+            Loudness::Warning => tracing::warn!(plugin, service, "{line}"),
+            Loudness::Error => tracing::error!(plugin, service, "{line}"),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! One connection to one address.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use socket2::SockRef;
+use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::service::socket::{self, Keepalive};
+
+/// How often a connect without a free port is tried again. Ports come back as connections end.
+const RETRIES: u32 = 4;
+
+/// How long the first retry waits. Each waits twice as long as the one before.
+const FIRST_WAIT: Duration = Duration::from_millis(5);
+
+/// Connects to `address` until `deadline`.
+///
+/// # Errors
+///
+/// Those of the system; `ENETUNREACH` also where it says `EADDRNOTAVAIL` but isn't out of ports.
+pub(super) async fn connect(
+    address: SocketAddr,
+    deadline: Instant,
+    keepalive: Option<Keepalive>,
+) -> io::Result<TcpStream> {
+    let mut wait = FIRST_WAIT;
+    for _ in 0..RETRIES {
+        match attempt(address, deadline, keepalive).await {
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                if !has_route(address) {
+                    return Err(Errno::NETUNREACH.into());
+                }
+            }
+            result => return result,
+        }
+        sleep(wait).await;
+        wait *= 2;
+    }
+    attempt(address, deadline, keepalive).await
+}
+
+async fn attempt(
+    address: SocketAddr,
+    deadline: Instant,
+    keepalive: Option<Keepalive>,
+) -> io::Result<TcpStream> {
+    let socket = socket::open(address)?;
+    socket::prepare(SockRef::from(&socket), keepalive)?;
+    let under_way = match socket.connect(&address.into()) {
+        Ok(()) => false,
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::INPROGRESS) => true,
+        Err(error) => return Err(error),
+    };
+    let stream = TcpStream::from_std(socket.into())?;
+    if under_way {
+        timeout_at(deadline, stream.writable()).await??;
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+    }
+    if is_connected_to_itself(&stream, address)? {
+        let _ = stream.set_zero_linger();
+        return Err(Errno::CONNREFUSED.into());
+    }
+    Ok(stream)
+}
+
+/// Whether the system chose, for our end of a connection to one of our own ports, that very port.
+/// Then the socket is connected to itself, and nobody listens there.
+pub(super) fn is_connected_to_itself(stream: &TcpStream, address: SocketAddr) -> io::Result<bool> {
+    Ok(address.port() >= lowest_own_port() && stream.local_addr()? == address)
+}
+
+/// Whether there is a way to `address`. Sends nothing.
+fn has_route(address: SocketAddr) -> bool {
+    let own = match address {
+        SocketAddr::V4(_) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)),
+        SocketAddr::V6(_) => SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)),
+    };
+    UdpSocket::bind(own).and_then(|socket| socket.connect(address)).is_ok()
+}
+
+/// The lowest port that the system chooses for our end of a connection.
+fn lowest_own_port() -> u16 {
+    static LOWEST: OnceLock<u16> = OnceLock::new();
+    *LOWEST.get_or_init(|| {
+        let range = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
+        let lowest = range.ok().and_then(|range| range.split_whitespace().next()?.parse().ok());
+        lowest.unwrap_or(0)
+    })
+}
