@@ -3,7 +3,7 @@
 use toml::de::DeValue;
 
 use super::ExecGrant;
-use super::fault::{Fault, Problem};
+use super::fault::{Fault, Problem, Span};
 use super::reader::{Table, Value};
 use super::values::{self, Folder, ProgramMistake};
 
@@ -19,7 +19,15 @@ pub(super) type Command = Vec<String>;
 /// What `hooks` of a service, and the settings of a shell plugin, say: the hooks that are given,
 /// in the order of [`HOOKS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Hooks(Vec<(&'static str, Command)>);
+pub(super) struct Hooks(Vec<Hook>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Hook {
+    name: &'static str,
+    command: Command,
+    /// Where it stands; nowhere for flags.
+    place: Span,
+}
 
 impl Hooks {
     /// Reads the hooks of `table` and tells of all other keys.
@@ -33,7 +41,8 @@ impl Hooks {
             };
             value.key = format!("{parent}.{name}");
             if let Some(command) = command(&value, folder, faults) {
-                hooks.push((name, command));
+                let place = value.place;
+                hooks.push(Hook { name, command, place });
             }
         }
         table.finish(faults);
@@ -42,27 +51,28 @@ impl Hooks {
 
     /// Two programs without arguments.
     pub(super) fn start_and_stop(start: String, stop: String) -> Hooks {
-        Hooks(vec![("start", vec![start]), ("stop", vec![stop])])
+        let hook = |name, program| Hook { name, command: vec![program], place: 0..0 };
+        Hooks(vec![hook("start", start), hook("stop", stop)])
     }
 
     /// Whether there is this one.
     pub(super) fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|(hook, _)| *hook == name)
+        self.0.iter().any(|hook| hook.name == name)
     }
 
     /// The settings of the shell plugin that runs them.
     pub(super) fn settings(&self) -> serde_json::Value {
         self.0
             .iter()
-            .map(|(name, command)| ((*name).to_owned(), serde_json::Value::from(command.clone())))
+            .map(|hook| (hook.name.to_owned(), serde_json::Value::from(hook.command.clone())))
             .collect()
     }
 
     /// A grant for exactly these commands.
     pub(super) fn grants(&self) -> Vec<ExecGrant> {
         let mut grants: Vec<ExecGrant> = Vec::new();
-        for (_, command) in &self.0 {
-            let Some((program, arguments)) = command.split_first() else {
+        for hook in &self.0 {
+            let Some((program, arguments)) = hook.command.split_first() else {
                 continue;
             };
             let grant = ExecGrant { program: program.clone(), arguments: Some(arguments.to_vec()) };
@@ -71,6 +81,33 @@ impl Hooks {
             }
         }
         grants
+    }
+
+    /// Warns of those that the plugin may not run.
+    pub(super) fn warn_of_denials(
+        &self,
+        plugin: &str,
+        exec: &[ExecGrant],
+        faults: &mut Vec<Fault>,
+    ) {
+        for Hook { name, command, place } in &self.0 {
+            let is_granted = |grant: &ExecGrant| {
+                command.split_first().is_some_and(|(program, arguments)| {
+                    *program == grant.program
+                        && grant.arguments.as_deref().is_none_or(|granted| granted == arguments)
+                })
+            };
+            if !exec.iter().any(is_granted) {
+                faults.push(Fault::at(
+                    place.clone(),
+                    Problem::NotGranted {
+                        plugin: plugin.to_owned(),
+                        hook: name,
+                        command: serde_json::Value::from(command.clone()).to_string(),
+                    },
+                ));
+            }
+        }
     }
 }
 

@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
+use super::addresses::{self, AddressMistake};
 use super::commands::Hooks;
 use super::fault::{Fault, Problem};
 use super::folders::Surroundings;
-use super::values::{self, AddressMistake, Folder, YEAR};
+use super::values::{self, Folder, YEAR};
 use super::{Config, DRAIN, Faults, PluginId, Target, plugin, service};
 
 /// The name of the service that the flags describe.
@@ -48,15 +49,15 @@ pub fn from_flags(flags: &Flags) -> Result<Config, Faults> {
 }
 
 fn understand(flags: &Flags, faults: &mut Vec<Fault>) -> Option<Config> {
-    let proxy_ip = checked("--proxy-ip", &flags.proxy_ip, values::address, faults);
-    let proxy_port = checked("--proxy-port", &flags.proxy_port, values::port, faults);
-    let target_ip = checked("--target-ip", &flags.target_ip, values::host, faults);
-    let target_port = checked("--target-port", &flags.target_port, values::port, faults);
+    let proxy_ip = checked("--proxy-ip", &flags.proxy_ip, addresses::address, faults);
+    let proxy_port = checked("--proxy-port", &flags.proxy_port, addresses::port, faults);
+    let target_ip = checked("--target-ip", &flags.target_ip, addresses::host, faults);
+    let target_port = checked("--target-port", &flags.target_port, addresses::port, faults);
     let cooldown = cooldown("--cooldown-period", &flags.cooldown_period, faults);
     let hooks = hooks(flags, faults);
     let listen = SocketAddr::new(proxy_ip?, proxy_port?);
     let target = Target { host: target_ip?, port: target_port? };
-    if values::reaches(&target, &listen) {
+    if addresses::reaches(&target, &listen) {
         let (listen, target) = (listen.to_string(), target.to_string());
         faults.push(Fault::of(Problem::Loop { listen, target }));
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::fault::shown;
+use super::wording::shown;
 
 /// Where programs are looked for without a `PATH`, as the C library has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -37,8 +37,6 @@ pub enum HookProblem {
     NotInPath {
         /// The name.
         program: String,
-        /// Whether there is a file of that name in the working directory.
-        is_here: bool,
     },
     /// It is a folder.
     #[error("`{}` is a folder, not a program", shown(program))]
@@ -102,19 +100,15 @@ impl HookProblem {
     /// What to do about it.
     pub fn remedy(&self) -> String {
         match self {
-            HookProblem::Missing { .. } => {
-                "create it, or correct the path: it is relative to the config file".into()
-            }
+            HookProblem::Missing { .. } => "create it, or correct its path".into(),
             HookProblem::Arguments { program } => {
                 let words: Vec<_> =
                     program.split_whitespace().map(|word| format!("\"{}\"", shown(word))).collect();
                 format!("write arguments as a list: [{}]", words.join(", "))
             }
-            HookProblem::NotInPath { program, is_here: true } => {
-                format!("write \"./{}\" for the file in the working directory", shown(program))
-            }
-            HookProblem::NotInPath { program, is_here: false } => format!(
-                "install it, or write its path; a file beside the config is \"./{}\"",
+            HookProblem::NotInPath { program } => format!(
+                "install it, or write its path: a name without a slash is looked for in PATH alone, \
+                 a file beside the config is \"./{}\"",
                 shown(program)
             ),
             HookProblem::Folder { .. } => "write the path of a program in it".into(),
@@ -152,8 +146,7 @@ pub fn problem_with(program: &str) -> Option<HookProblem> {
     if find_in_path(program).is_some() {
         return None;
     }
-    let is_here = !program.is_empty() && Path::new(program).is_file();
-    Some(HookProblem::NotInPath { program: program.to_owned(), is_here })
+    Some(HookProblem::NotInPath { program: program.to_owned() })
 }
 
 /// The file in `PATH` that would be run.
@@ -324,10 +317,7 @@ mod tests {
     #[test]
     fn a_name_that_is_not_in_path_is_told() {
         let program = "no-such-program-anywhere".to_owned();
-        assert_eq!(
-            problem_with(&program),
-            Some(HookProblem::NotInPath { program, is_here: false })
-        );
+        assert_eq!(problem_with(&program), Some(HookProblem::NotInPath { program }));
     }
 
     #[test]

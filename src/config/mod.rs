@@ -7,7 +7,9 @@
 //!
 //! The flags of the tool that this one grew from take the short way: [`from_flags`].
 
+mod addresses;
 mod commands;
+mod deciders;
 mod fault;
 mod flags;
 mod folders;
@@ -17,20 +19,25 @@ mod plugin;
 mod reader;
 mod render;
 mod service;
+mod settings;
+mod syntax;
 mod values;
+mod wording;
 
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use fault::{EXAMPLE, Fault, Problem, Severity, Span};
+pub use addresses::AddressMistake;
+pub use fault::{Fault, Problem, Severity, Span};
 pub use flags::{Flags, from_flags};
 pub use hooks::{HookProblem, problem_with};
 pub use model::*;
 pub use plugin::BUILTINS;
-pub use render::Faults;
-pub use values::{AddressMistake, DurationMistake, ProgramMistake};
+pub use render::{Faults, message};
+pub use values::{DurationMistake, ProgramMistake};
+pub use wording::EXAMPLE;
 
 use folders::Surroundings;
 use plugin::Plugins;
@@ -121,7 +128,7 @@ fn understand(text: &str, path: &Path, faults: &mut Vec<Fault>) -> Option<Config
     let (tree, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         // What comes after a mistake like that is a guess, so nothing is said about it.
-        faults.extend(errors.into_iter().map(syntax));
+        faults.extend(syntax::faults(errors, text));
         return None;
     }
     let folder = path.parent().unwrap_or(Path::new("."));
@@ -155,10 +162,4 @@ fn directory(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Opt
         return None;
     }
     Some(folder.path(text))
-}
-
-/// What the parser says, as a fault.
-fn syntax(error: toml::de::Error) -> Fault {
-    let problem = Problem::Syntax { message: error.message().to_owned() };
-    Fault { place: error.span(), problem }
 }

@@ -84,7 +84,7 @@ impl Target {
     /// The target that `text` names as `host:port`, with an IPv6 address in brackets; `None` if it
     /// names none.
     pub fn parse(text: &str) -> Option<Target> {
-        super::values::target(text).ok()
+        super::addresses::target(text).ok()
     }
 }
 

@@ -1,13 +1,13 @@
 //! Plugins: `[plugins.NAME]`, and the register in which services look them up.
 
-use toml::de::DeValue;
+use std::time::Duration;
 
 use super::commands::{self, Hooks};
 use super::fault::{Fault, Problem, Span, closest};
 use super::reader::{Table, Value};
+use super::settings;
 use super::values::{self, Folder};
 use super::{Grants, Limits, Plugin, PluginId, PluginSource};
-use std::time::Duration;
 
 /// The components in the binary: `wasm = "builtin:NAME"`.
 pub const BUILTINS: &[&str] = &["shell"];
@@ -16,7 +16,6 @@ pub const BUILTINS: &[&str] = &["shell"];
 pub(super) const SHELL: &str = "shell";
 
 const PLUGIN: &str = "`[plugins.NAME]` with `wasm = \"FILE.wasm\"`";
-const SETTINGS: &str = "a table, such as `{ container = \"mc\" }`";
 const ALLOW: &str = "a table, such as `{ exec = [\"/usr/bin/docker\"] }`";
 const LIMITS: &str = "a table, such as `{ memory = \"64MiB\", cpu = \"1s\" }`";
 const SIZE: &str = "a string with a unit, such as `\"64MiB\"`";
@@ -101,8 +100,13 @@ impl Plugins {
         PluginId(self.used.len() - 1)
     }
 
-    /// Those that are used. Warns of the others.
+    /// Those that are used. Warns of the others, unless one of them may be what a reference meant
+    /// that leads nowhere.
     pub(super) fn finish(self, faults: &mut Vec<Fault>) -> Vec<Plugin> {
+        let is_lost = |fault: &Fault| matches!(fault.problem, Problem::UnknownPlugin { .. });
+        if faults.iter().any(is_lost) {
+            return self.used;
+        }
         for declared in self.declared {
             if declared.used_as.is_none() {
                 let name = declared.name;
@@ -144,13 +148,13 @@ fn plugin(
         let hooks = given.and_then(|value| {
             let place = table.place_of("settings").unwrap_or(value.place.clone());
             let section = format!("{}.settings", table.section);
-            let table = Table::of(&value, section, place, SETTINGS, faults)?;
+            let table = Table::of(&value, section, place, settings::EXAMPLE, faults)?;
             Some(Hooks::read(table, folder, faults))
         });
         let hooks = hooks.unwrap_or_default();
         (Some(hooks.settings()), Some(hooks))
     } else {
-        (given.map_or(Some(empty_object()), |value| settings(&value, faults)), None)
+        (given.map_or(Some(settings::none()), |value| settings::read(&value, faults)), None)
     };
     let section = table.section.clone();
     let allow = table.take_or(
@@ -174,6 +178,9 @@ fn plugin(
         faults,
     );
     table.finish(faults);
+    if let (Some(hooks), Some(allow)) = (&hooks, &allow) {
+        hooks.warn_of_denials(name, &allow.exec, faults);
+    }
     let plugin = Plugin {
         name: name.to_owned(),
         hooks_of: None,
@@ -307,53 +314,4 @@ fn size(
         faults.push(value.out_of_range(bounds));
     }
     size
-}
-
-fn empty_object() -> serde_json::Value {
-    serde_json::Value::Object(serde_json::Map::new())
-}
-
-/// `settings`: a table that the plugin gets as JSON.
-fn settings(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<serde_json::Value> {
-    if !matches!(value.inner, DeValue::Table(_)) {
-        faults.push(value.wrong_type("a table", SETTINGS));
-        return None;
-    }
-    json(value, faults)
-}
-
-/// A value as JSON; dates become strings.
-fn json(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<serde_json::Value> {
-    let not_json = |text: &str| {
-        let (key, text) = (value.key.clone(), text.to_owned());
-        value.fault(Problem::NotJson { key, text })
-    };
-    match value.inner {
-        DeValue::String(text) => Some(text.as_ref().into()),
-        DeValue::Boolean(flag) => Some((*flag).into()),
-        DeValue::Datetime(date) => Some(date.to_string().into()),
-        DeValue::Integer(number) => {
-            let parsed = i64::from_str_radix(number.as_str(), number.radix());
-            parsed.map_err(|_| faults.push(not_json(number.as_str()))).ok().map(Into::into)
-        }
-        DeValue::Float(number) => {
-            let parsed = number.as_str().parse().ok().and_then(serde_json::Number::from_f64);
-            if parsed.is_none() {
-                faults.push(not_json(number.as_str()));
-            }
-            parsed.map(serde_json::Value::Number)
-        }
-        DeValue::Array(_) => {
-            let items: Vec<_> = value.each().iter().map(|item| json(item, faults)).collect();
-            items.into_iter().collect::<Option<Vec<_>>>().map(Into::into)
-        }
-        DeValue::Table(entries) => {
-            let entries = Table::root(entries).entries();
-            let entries: Vec<_> = entries
-                .into_iter()
-                .map(|(name, _, value)| Some((name.to_owned(), json(&value, faults)?)))
-                .collect();
-            entries.into_iter().collect::<Option<serde_json::Map<_, _>>>().map(Into::into)
-        }
-    }
 }

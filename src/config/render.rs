@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::fault::{Fault, Severity, shown};
+use super::fault::{Fault, Severity};
+use super::wording::shown;
 
 /// Everything that is wrong with one config; at least one thing, if it stands in an `Err`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,9 +41,8 @@ impl Faults {
 
     /// The faults one after the other, with a line between them. `colour` is for terminals.
     pub fn render(&self, colour: bool) -> String {
-        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
         let rendered: Vec<_> =
-            self.list.iter().map(|fault| renderer.render(&[self.group(fault)])).collect();
+            self.list.iter().map(|fault| self.render_one(fault, colour)).collect();
         rendered.join("\n\n")
     }
 
@@ -69,27 +69,47 @@ impl Faults {
         (line, column)
     }
 
-    fn group<'a>(&'a self, fault: &'a Fault) -> Group<'a> {
+    fn render_one(&self, fault: &Fault, colour: bool) -> String {
+        let problem = &fault.problem;
+        let (Some(path), Some(place)) = (&self.path, &fault.place) else {
+            let title = match &self.path {
+                Some(path) => format!("{}: {}", shown(path), problem.title()),
+                None => problem.title(),
+            };
+            return message(fault.severity(), &title, problem.remedy().as_deref(), colour);
+        };
         let level = match fault.severity() {
             Severity::Error => Level::ERROR,
             Severity::Warning => Level::WARNING,
         };
-        let problem = &fault.problem;
-        let mut group = Group::with_title(level.primary_title(problem.title()));
-        match (&self.path, &fault.place) {
-            (Some(path), Some(place)) => {
-                let primary = AnnotationKind::Primary.span(place.clone()).label(problem.label());
-                let mut snippet = Snippet::source(&self.text).path(path).annotation(primary);
-                if let Some((place, label)) = problem.related() {
-                    snippet = snippet.annotation(AnnotationKind::Context.span(place).label(label));
-                }
-                group = group.element(snippet);
-            }
-            (Some(path), None) => group = group.element(Origin::path(path)),
-            (None, _) => {}
+        let primary = AnnotationKind::Primary.span(place.clone()).label(problem.label());
+        let mut snippet = Snippet::source(&self.text).path(path).annotation(primary);
+        if let Some((place, label)) = problem.related() {
+            snippet = snippet.annotation(AnnotationKind::Context.span(place).label(label));
         }
-        group.elements(problem.remedy().map(|remedy| Level::HELP.message(remedy)))
+        let group = level
+            .primary_title(problem.title())
+            .element(snippet)
+            .elements(problem.remedy().map(|remedy| Level::HELP.message(remedy)));
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        renderer.render(&[group])
     }
+}
+
+/// A fault that is about no place in a file, in the form of those that are: what is wrong, and
+/// what to do about it. The caller sees to it that there are no control characters in either.
+pub fn message(severity: Severity, what: &str, remedy: Option<&str>, colour: bool) -> String {
+    let (word, style) = match severity {
+        Severity::Error => ("error", "\x1b[1;91m"),
+        Severity::Warning => ("warning", "\x1b[1;33m"),
+    };
+    let (style, help, reset) = if colour { (style, "\x1b[1;96m", "\x1b[0m") } else { ("", "", "") };
+    let mut text = format!("{style}{word}{reset}: {}", what.replace('\n', "\n       "));
+    if let Some(remedy) = remedy {
+        let remedy = remedy.replace('\n', "\n          ");
+        text.push_str(&format!("\n  = {help}help{reset}: {remedy}"));
+    }
+    text
 }
 
 impl fmt::Display for Faults {

@@ -5,5 +5,6 @@
     reason = "a test that fails here should fail loudly"
 )]
 
+pub(crate) mod command;
 pub(crate) mod process;
 pub mod relay;

@@ -1,0 +1,78 @@
+//! What is wrong with a command line, beyond what clap says.
+
+use std::ffi::OsString;
+
+use clap::CommandFactory as _;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+use super::Failure;
+use super::arguments::{Arguments, Command};
+
+/// The failure of flags that describe a service beside a command that does not take them.
+pub(super) fn both(flags: &[&str], command: &Command) -> Failure {
+    conflict(&flags.join("`, `"), command.word())
+}
+
+/// The failure of flags without which no service is described.
+pub(super) fn missing(given: &[&str], missing: &[&str]) -> Failure {
+    if given.is_empty() {
+        let message = "there is nothing to do without a command, such as `dormouse demo`";
+        return failure(ErrorKind::MissingSubcommand, message);
+    }
+    let missing = missing.join("\n  ");
+    let message = format!("one service needs these flags as well:\n  {missing}");
+    failure(ErrorKind::MissingRequiredArgument, &message)
+}
+
+/// A better word than clap's where an unknown flag is a known one in the wrong place, or the
+/// beginning of several.
+pub(super) fn explain(error: clap::Error, arguments: &[OsString]) -> Failure {
+    better(&error, arguments).unwrap_or_else(|| Failure::Usage(Box::new(error)))
+}
+
+fn better(error: &clap::Error, arguments: &[OsString]) -> Option<Failure> {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return None;
+    }
+    let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let name = unknown.strip_prefix("--").filter(|name| !name.is_empty())?;
+    let definition = Arguments::command();
+    let meant: Vec<_> = definition
+        .get_arguments()
+        .filter_map(|argument| argument.get_long())
+        .filter(|long| long.starts_with(name))
+        .map(|long| format!("--{long}"))
+        .collect();
+    let command = arguments.iter().filter_map(|argument| argument.to_str()).find(|argument| {
+        definition.get_subcommands().any(|command| command.get_name() == *argument)
+    });
+    if command.is_none() && name == "config" {
+        let message = format!("`{unknown}` stands behind a command: `dormouse run --config FILE`");
+        return Some(failure(ErrorKind::UnknownArgument, &message));
+    }
+    match (meant.as_slice(), command) {
+        ([], _) => None,
+        ([first, ..], Some(command)) => Some(conflict(first, command)),
+        ([_], None) => None,
+        (several, None) => {
+            let message = format!("`{unknown}` could be `{}`", several.join("` or `"));
+            Some(failure(ErrorKind::UnknownArgument, &message))
+        }
+    }
+}
+
+fn conflict(flags: &str, command: &str) -> Failure {
+    let message = format!(
+        "`{flags}` can't be used with `{command}`\n\n  \
+         The flags describe one service, and no command stands beside them;\n  \
+         `run` and `check` read their services from a config file. Choose one of the two."
+    );
+    failure(ErrorKind::ArgumentConflict, &message)
+}
+
+/// A failure in clap's form: message, usage, where to read more.
+fn failure(kind: ErrorKind, message: &str) -> Failure {
+    Failure::Usage(Box::new(Arguments::command().error(kind, message)))
+}
