@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use rustix::io::Errno;
 
-use crate::config::model::Target;
+use crate::config::Target;
 
 /// A failed dial, and its message for people.
 #[derive(Debug)]

@@ -26,7 +26,7 @@ pub use error::{DialError, DialErrorKind};
 use self::connect::connect;
 use self::place::Place;
 use super::socket::Keepalive;
-use crate::config::model::Target;
+use crate::config::Target;
 
 /// Opens connections to one target.
 #[derive(Debug)]

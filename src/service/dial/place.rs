@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::config::model::Target;
+use crate::config::Target;
 
 /// How long the addresses of a name hold. Long enough that a crowd of clients asks once, short
 /// enough that a server that moved is found by the time it is up.

@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use super::connect::is_connected_to_itself;
 use super::place::Place;
 use super::{DialError, DialErrorKind, Dialer};
-use crate::config::model::Target;
+use crate::config::Target;
 use crate::service::socket::{self, Keepalive};
 
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -5,4 +5,4 @@
     reason = "a test that fails here should fail loudly"
 )]
 
-pub mod relay;
+pub(crate) mod relay;
