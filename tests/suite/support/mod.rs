@@ -8,3 +8,4 @@
 pub(crate) mod command;
 pub(crate) mod process;
 pub mod relay;
+pub(crate) mod source;
