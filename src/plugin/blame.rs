@@ -51,7 +51,7 @@ impl Call<'_> {
         let kind = match failure.kind {
             types::FailureKind::WrongSettings => FailureKind::WrongSettings,
             types::FailureKind::TryAgain(after) => {
-                FailureKind::TryAgain(after.map(|after| bounded(after)))
+                FailureKind::TryAgain(after.map(bounded))
             }
             types::FailureKind::Permanent => FailureKind::Permanent,
             types::FailureKind::Denied => FailureKind::Denied,

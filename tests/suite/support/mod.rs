@@ -9,5 +9,6 @@ pub(crate) mod command;
 pub(crate) mod guest;
 pub(crate) mod process;
 pub(crate) mod relay;
+pub(crate) mod source;
 pub(crate) mod stage;
 pub(crate) mod told;
