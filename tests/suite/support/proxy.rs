@@ -78,10 +78,6 @@ impl Scene {
             config: toml::Table::new(),
             log: Arc::default(),
         };
-        scene.config.insert("state_dir".into(), "state".into());
-        // One for all scenes, so that the shell plugin is compiled once.
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
-        scene.config.insert("cache_dir".into(), cache.display().to_string().into());
         scene.config.insert("services".into(), toml::Table::new().into());
         scene.script("start", "launch");
         scene.script("stop", "halt");
