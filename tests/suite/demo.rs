@@ -55,6 +55,7 @@ fn the_demo_wakes_for_a_request_answers_it_sleeps_and_leaves_nothing_behind() {
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     assert!(answer.contains("<h1>Good morning.</h1>"), "{answer}");
     assert_eq!(ending, Ending::Closed);
+    drop(client);
     assert_eq!(scene.processes().len(), 2, "the web server is a process of its own");
 
     dormouse.await_line("the target is stopped");
