@@ -117,6 +117,15 @@ fn a_start_hook_that_fails() {
 }
 
 #[test]
+fn a_stop_hook_that_is_missing() {
+    let scene = Scene::new().set("cooldown", "0s");
+    fs::remove_file(scene.path("stop.sh")).expect("a file");
+    let dormouse = scene.run();
+    scene.client().ask("hello");
+    snapshot!(scene.stable(&dormouse.await_line("the stop failed")));
+}
+
+#[test]
 fn a_target_whose_name_does_not_resolve() {
     // A part of a name has 63 letters at most, so that no name server need be asked.
     let name = "x".repeat(64);

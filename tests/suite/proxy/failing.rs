@@ -47,14 +47,14 @@ fn rule_8_a_start_that_fails_is_not_tried_again_before_a_client_comes() {
 #[test]
 fn rule_8_a_start_hook_that_never_returns_is_ended_with_its_children_undone_and_explained() {
     let scene = Scene::new()
-        .set("start_timeout", "400ms")
+        .set("start_timeout", "1s")
         .set("hold_timeout", "1m")
         .hook("start", "sleep 1000 & sleep 1000");
     let dormouse = scene.run();
     dormouse.await_line("the target is down; waiting for a client");
     let client = scene.client();
     assert_eq!(client.expect_end(), Ending::Closed);
-    let line = dormouse.await_line("the start call had not returned after 400ms");
+    let line = dormouse.await_line("the start call had not returned after 1.0s");
     assert!(line.contains("A start hook has to return once it has launched the server"), "{line}");
     assert!(line.ends_with("closed=1"), "{line}");
     scene.until("the stop hook is run", || scene.hooks() == ["start client", "stop failed-start"]);
@@ -73,7 +73,7 @@ fn rule_8_a_target_that_does_not_get_ready_is_stopped() {
     dormouse.await_line("the target was not ready after 400ms");
     dormouse.await_line("the target is stopped");
     assert_eq!(scene.hooks(), ["start client", "stop failed-start"]);
-    assert!(!scene.is_up("web"));
+    scene.until("only Dormouse is left", || scene.processes().len() == 1);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn rule_8_a_target_that_runs_although_its_start_failed_is_found_and_stopped() {
     dormouse.await_line("the target answers although its start failed: it counts as up");
     dormouse.await_line("the target is stopped");
     assert_eq!(scene.hooks(), ["start client", "stop cooldown"]);
-    assert!(!scene.is_up("web"));
+    assert!(!scene.is_up());
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn rule_9_a_stop_that_fails_is_tried_again_while_the_target_answers() {
     dormouse.await_line("the target is stopped");
     let hooks = scene.hooks();
     assert_eq!(hooks[..3], ["start client", "stop cooldown", "stop cooldown"]);
-    assert!(!scene.is_up("web"));
+    assert!(!scene.is_up());
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn rule_9_a_stop_that_fails_is_not_tried_again_if_the_target_is_down() {
     scene.client().ask("hello");
     dormouse.await_line("the target does not answer any more: it counts as stopped");
     scene.client().ask("hello again");
-    assert_eq!(scene.hooks(), ["start client", "stop cooldown", "start client"]);
+    assert_eq!(scene.hooks()[..3], ["start client", "stop cooldown", "start client"]);
 }
 
 #[test]

@@ -33,6 +33,15 @@ fn a_should_wake_hook_reads_what_the_client_has_sent_and_the_target_gets_it_all_
 }
 
 #[test]
+fn a_client_that_waits_for_the_server_to_speak_is_judged_by_its_silence() {
+    let scene = Scene::new().hook("should_wake", "cat > seen").hook("start", "launch greet");
+    let _dormouse = scene.run();
+    scene.client().expect("welcome\n");
+    assert!(scene.path("seen").exists());
+    assert_eq!(scene.read("seen"), "");
+}
+
+#[test]
 fn a_client_that_connects_and_closes_does_not_come_to_the_gate() {
     let scene = Scene::new().hook("should_wake", "true");
     let dormouse = scene.run();

@@ -8,15 +8,45 @@ use crate::support::proxy::{Client, Scene};
 fn two_hundred_clients_at_once_are_served_by_one_start() {
     let scene = Scene::new().set("cooldown", "200ms");
     let dormouse = scene.run();
-    thread::scope(|scope| {
-        for number in 0..200 {
-            let scene = &scene;
-            scope.spawn(move || scene.client().ask(&format!("I am {number}")));
-        }
+    let clients: Vec<Client> = thread::scope(|scope| {
+        let come = |number| {
+            let client = scene.client();
+            client.ask(&format!("I am {number}"));
+            client
+        };
+        let coming: Vec<_> = (0..200).map(|number| scope.spawn(move || come(number))).collect();
+        coming.into_iter().map(|client| client.join().expect("it was served")).collect()
     });
+    drop(clients);
     dormouse.await_line("the target is stopped");
     assert_eq!(scene.hooks(), ["start client", "stop cooldown"]);
     assert_eq!(scene.connections(), 200);
+}
+
+#[test]
+fn rule_5_no_client_is_lost_while_starts_and_stops_follow_each_other() {
+    let scene = Scene::new().set("cooldown", "0s");
+    let dormouse = scene.run();
+    for wave in 0..20 {
+        thread::scope(|scope| {
+            for number in 0..3 {
+                let scene = &scene;
+                scope.spawn(move || scene.client().ask(&format!("I am {number} of wave {wave}")));
+            }
+        });
+        // Some waves come as the last one leaves, and the others during the stop.
+        if wave % 2 == 0 {
+            dormouse.await_line("stopping the target");
+        }
+    }
+    scene.until("the last stop is over", || !scene.is_up());
+    drop(dormouse);
+    let hooks = scene.hooks();
+    assert!(hooks.len() >= 20, "{hooks:?}");
+    for pair in hooks.chunks(2) {
+        assert_eq!(pair, ["start client", "stop cooldown"], "{hooks:?}");
+    }
+    assert_eq!(scene.connections(), 60);
 }
 
 #[test]

@@ -76,15 +76,13 @@ fn main() -> io::Result<()> {
     Ok(())
 }
 
-/// Serves one connection, and writes down how it ended.
+/// Serves one connection, and writes down if it fails.
 fn serve(stream: TcpStream, mode: Mode, journal: &Journal, number: u64) {
     let mut received = 0;
-    let how = match talk(stream, mode, journal, number, &mut received) {
-        Ok(()) => "ended",
-        Err(_) => "lost",
-    };
-    // A journal that can't be written any more belongs to a test that is over.
-    let _ = journal.write(&format!("{how} {number} {received}"));
+    if talk(stream, mode, journal, number, &mut received).is_err() {
+        // A journal that can't be written any more belongs to a test that is over.
+        let _ = journal.write(&format!("lost {number} {received}"));
+    }
 }
 
 fn talk(
@@ -123,6 +121,7 @@ fn talk(
             stream.write_all(&buffer[..read])?;
         }
     }
+    journal.write(&format!("ended {number} {received}"))?;
     if let Mode::Count = mode {
         stream.write_all(format!("{received} bytes").as_bytes())?;
     }

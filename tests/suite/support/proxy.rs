@@ -47,12 +47,17 @@ halt() {
     [ -e "$service.pid" ] || return 0
     pid=$(cat "$service.pid")
     kill -9 "$pid" 2> /dev/null
-    while :; do
-        case "$(cat "/proc/$pid/stat" 2> /dev/null)" in
-            '' | *') Z '*) return ;;
+    while is_running; do sleep 0.01; done
+}
+is_running() {
+    # A process listens for as long as one of its threads is there.
+    for thread in "/proc/$pid/task/"*; do
+        case "$(cat "$thread/stat" 2> /dev/null)" in
+            '' | *') Z '* | *') X '*) ;;
+            *) return 0 ;;
         esac
-        sleep 0.01
     done
+    return 1
 }
 await_file() {
     while [ ! -e "$1" ]; do sleep 0.01; done
@@ -300,10 +305,9 @@ impl Scene {
         self.journal().iter().filter(|line| line.starts_with("connected ")).count()
     }
 
-    /// Whether the server of a service runs.
-    pub(crate) fn is_up(&self, service: &str) -> bool {
-        let pid = self.read(&format!("{service}.pid")).trim().parse().ok();
-        pid.is_some_and(crate::support::process::is_alive)
+    /// Whether the server of `web` listens.
+    pub(crate) fn is_up(&self) -> bool {
+        sockets().iter().any(|socket| socket.is_listener(self.target()))
     }
 
     /// Whether Dormouse has a connection to a client of `web`.
@@ -315,7 +319,7 @@ impl Scene {
     pub(crate) fn kill_target(&self) {
         let pid = self.read("web.pid").trim().parse().expect("a process");
         crate::support::process::kill(pid);
-        self.until("the server is gone", || !self.is_up("web"));
+        self.until("the server is gone", || !self.is_up());
     }
 
     /// Everything that runs in this scene: Dormouse, hooks, servers, and what they have started.
