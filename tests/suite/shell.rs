@@ -1,5 +1,7 @@
 //! The embedded shell plugin, from the port of decisions to real hooks.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
+
 use std::fs;
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpListener, TcpStream};
