@@ -172,7 +172,8 @@ async fn a_guest_cannot_look_up_a_name() {
     let mut stage = Stage::new(&guest.build());
     stage.service().target.host = "localhost".to_owned();
     let failure = start(&stage.deciders().await).await.unwrap_err();
-    assert_eq!(failure.message, ACCESS_DENIED);
+    // The case `permanent-resolver-failure`.
+    assert_eq!(failure.message, "the plugin `p`: D");
 }
 
 #[tokio::test]
