@@ -1,6 +1,11 @@
 //! What a plugin costs: a gate's judgement and a start, each with a fresh instance, through the port
 //! that the service uses. The guests are as small as guests can be, so that what is measured is the
 //! host.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a benchmark that fails here should fail loudly"
+)]
 
 #[path = "../tests/suite/support/guest.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
