@@ -267,8 +267,8 @@ impl Host {
         loaded: &Loaded,
     ) -> LoadError {
         let fault = LoadFault::LacksDecision {
-            service: service.name.clone(),
-            plugin: plugin.name.clone(),
+            service: service.name.as_str().into(),
+            plugin: plugin.name.as_str().into(),
             decision,
             exports: loaded.decisions(),
         };
