@@ -164,6 +164,11 @@ impl Host {
         self.runner.shutdown().await;
     }
 
+    /// The same with SIGKILL at once.
+    pub async fn kill(&self) {
+        self.runner.kill().await;
+    }
+
     async fn lifecycle(
         &self,
         config: &Config,
