@@ -21,12 +21,12 @@ impl Guest {
 
     /// The component that is kept.
     pub fn component(&self) -> PathBuf {
-        self.folder().join(format!("{}.wasm", self.name))
+        kept_in().join(format!("{}.wasm", self.name))
     }
 
     /// The lock file beside it.
     pub fn lock(&self) -> PathBuf {
-        self.folder().join(format!("{}.lock", self.name))
+        kept_in().join(format!("{}.lock", self.name))
     }
 
     /// The SHA-256 over everything that the component is made from, with the names of the files.
@@ -62,6 +62,12 @@ impl Guest {
         cargo::run(&mut command, &format!("building the component {name}"))?;
         files::read(&target_folder.join(WASM).join("release").join(format!("{name}.wasm")))
     }
+}
+
+/// Where the components are kept. Not beside their sources: `cargo package` leaves out what has a
+/// `Cargo.toml` of its own.
+fn kept_in() -> PathBuf {
+    cargo::root().join("src/plugin/builtin")
 }
 
 /// Flags that keep the folders of this machine out of panic messages.

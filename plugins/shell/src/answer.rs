@@ -30,9 +30,7 @@ pub(crate) fn readiness(hook: &Hook, output: &Output) -> Result<ReadinessAnswer,
     match output.exit {
         Exit::Status(0) => Ok(ReadinessAnswer::Ready(None)),
         Exit::Status(status) => Ok(ReadinessAnswer::NotYet(
-            last_lines(output, 1)
-                .pop()
-                .unwrap_or_else(|| format!("the ready hook says {status}")),
+            last_lines(output, 1).pop().unwrap_or_else(|| format!("the ready hook says {status}")),
         )),
         Exit::Signal(_) | Exit::TimedOut => Err(failure(hook, output)),
     }
@@ -73,10 +71,7 @@ fn failure(hook: &Hook, output: &Output) -> Failure {
             let _ = write!(message, "\n  {line}");
         }
     }
-    Failure {
-        kind: FailureKind::TryAgain(None),
-        message,
-    }
+    Failure { kind: FailureKind::TryAgain(None), message }
 }
 
 /// What would help, where that is known.
@@ -110,11 +105,7 @@ fn last_lines(output: &Output, count: usize) -> Vec<String> {
         lines.split_off(lines.len().saturating_sub(count))
     };
     let errors = lines(&output.stderr);
-    if errors.is_empty() {
-        lines(&output.stdout)
-    } else {
-        errors
-    }
+    if errors.is_empty() { lines(&output.stdout) } else { errors }
 }
 
 #[cfg(test)]
@@ -122,44 +113,24 @@ mod tests {
     use super::*;
 
     fn hook(name: Name) -> Hook {
-        Hook {
-            name,
-            program: "/srv/hook.sh".into(),
-            arguments: vec!["now".into()],
-        }
+        Hook { name, program: "/srv/hook.sh".into(), arguments: vec!["now".into()] }
     }
 
     fn output(exit: Exit, stderr: &str) -> Output {
-        Output {
-            exit,
-            stdout: b"progress\n".to_vec(),
-            stderr: stderr.as_bytes().to_vec(),
-        }
+        Output { exit, stdout: b"progress\n".to_vec(), stderr: stderr.as_bytes().to_vec() }
     }
 
     fn message<T>(answer: Result<T, Failure>) -> String {
-        answer
-            .err()
-            .map(|failure| failure.message)
-            .unwrap_or_default()
+        answer.err().map(|failure| failure.message).unwrap_or_default()
     }
 
     #[test]
     fn status_0_is_yes() {
         let zero = output(Exit::Status(0), "");
         assert!(done(&hook(Name::Start), &zero).is_ok());
-        assert!(matches!(
-            readiness(&hook(Name::Ready), &zero),
-            Ok(ReadinessAnswer::Ready(None))
-        ));
-        assert!(matches!(
-            verdict(&hook(Name::ShouldWake), &zero),
-            Ok(Verdict::Wake)
-        ));
-        assert!(matches!(
-            idleness(&hook(Name::ShouldSleep), &zero),
-            Ok(IdlenessAnswer::Sleep)
-        ));
+        assert!(matches!(readiness(&hook(Name::Ready), &zero), Ok(ReadinessAnswer::Ready(None))));
+        assert!(matches!(verdict(&hook(Name::ShouldWake), &zero), Ok(Verdict::Wake)));
+        assert!(matches!(idleness(&hook(Name::ShouldSleep), &zero), Ok(IdlenessAnswer::Sleep)));
     }
 
     #[test]
@@ -169,10 +140,7 @@ mod tests {
             assert!(done(&hook(Name::Stop), &other).is_err());
             let ready = readiness(&hook(Name::Ready), &other);
             assert!(matches!(ready, Ok(ReadinessAnswer::NotYet(_))));
-            assert!(matches!(
-                verdict(&hook(Name::ShouldWake), &other),
-                Ok(Verdict::Refuse)
-            ));
+            assert!(matches!(verdict(&hook(Name::ShouldWake), &other), Ok(Verdict::Refuse)));
             let idle = idleness(&hook(Name::ShouldSleep), &other);
             assert!(matches!(idle, Ok(IdlenessAnswer::StayAwake(60_000))));
         }
@@ -217,11 +185,7 @@ mod tests {
 
     #[test]
     fn a_start_hook_that_times_out_is_told_about_the_background() {
-        let silent = Output {
-            exit: Exit::TimedOut,
-            stdout: vec![],
-            stderr: vec![],
-        };
+        let silent = Output { exit: Exit::TimedOut, stdout: vec![], stderr: vec![] };
         assert_eq!(
             message(done(&hook(Name::Start), &silent)),
             "the start hook `/srv/hook.sh now` did not return in time and was ended. A start hook \
@@ -233,11 +197,7 @@ mod tests {
 
     #[test]
     fn a_stop_hook_that_times_out_is_told_when_to_return() {
-        let silent = Output {
-            exit: Exit::TimedOut,
-            stdout: vec![],
-            stderr: vec![],
-        };
+        let silent = Output { exit: Exit::TimedOut, stdout: vec![], stderr: vec![] };
         assert_eq!(
             message(done(&hook(Name::Stop), &silent)),
             "the stop hook `/srv/hook.sh now` did not return in time and was ended. A stop hook \
@@ -248,11 +208,7 @@ mod tests {
 
     #[test]
     fn the_words_of_a_shell_for_a_missing_command_are_translated() {
-        let silent = Output {
-            exit: Exit::Status(127),
-            stdout: vec![],
-            stderr: vec![],
-        };
+        let silent = Output { exit: Exit::Status(127), stdout: vec![], stderr: vec![] };
         assert_eq!(
             message(done(&hook(Name::Start), &silent)),
             "the start hook `/srv/hook.sh now` failed with status 127 (a shell's word for: command \

@@ -17,9 +17,9 @@ impl Environment {
     /// Who asked for a start or a stop.
     pub(crate) fn cause(self, cause: &Cause) -> Self {
         match cause {
-            Cause::Client(client) => self
-                .with("DORMOUSE_CAUSE", "client")
-                .with("DORMOUSE_CLIENT", &client.address),
+            Cause::Client(client) => {
+                self.with("DORMOUSE_CAUSE", "client").with("DORMOUSE_CLIENT", &client.address)
+            }
             Cause::Operator => self.with("DORMOUSE_CAUSE", "operator"),
             Cause::Cooldown => self.with("DORMOUSE_CAUSE", "cooldown"),
             Cause::Exit => self.with("DORMOUSE_CAUSE", "exit"),
@@ -66,33 +66,19 @@ mod tests {
     use super::*;
 
     fn service() -> Service {
-        Service {
-            name: "web".into(),
-            target_host: "10.0.0.7".into(),
-            target_port: 80,
-        }
+        Service { name: "web".into(), target_host: "10.0.0.7".into(), target_port: 80 }
     }
 
     fn client() -> Client {
-        Client {
-            address: "[::1]:4711".into(),
-            listener: "[::]:80".into(),
-        }
+        Client { address: "[::1]:4711".into(), listener: "[::]:80".into() }
     }
 
     fn shown(environment: Environment) -> Vec<String> {
-        environment
-            .0
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect()
+        environment.0.iter().map(|(name, value)| format!("{name}={value}")).collect()
     }
 
-    const OF_SERVICE: [&str; 3] = [
-        "DORMOUSE_SERVICE=web",
-        "DORMOUSE_TARGET_HOST=10.0.0.7",
-        "DORMOUSE_TARGET_PORT=80",
-    ];
+    const OF_SERVICE: [&str; 3] =
+        ["DORMOUSE_SERVICE=web", "DORMOUSE_TARGET_HOST=10.0.0.7", "DORMOUSE_TARGET_PORT=80"];
 
     fn assert_has(environment: Environment, more: &[&str]) {
         assert_eq!(shown(environment), [&OF_SERVICE, more].concat());
@@ -101,10 +87,7 @@ mod tests {
     #[test]
     fn start_and_stop_are_told_who_asked() {
         for (cause, more) in [
-            (
-                Cause::Client(client()),
-                &["DORMOUSE_CAUSE=client", "DORMOUSE_CLIENT=[::1]:4711"][..],
-            ),
+            (Cause::Client(client()), &["DORMOUSE_CAUSE=client", "DORMOUSE_CLIENT=[::1]:4711"][..]),
             (Cause::Operator, &["DORMOUSE_CAUSE=operator"]),
             (Cause::Cooldown, &["DORMOUSE_CAUSE=cooldown"]),
             (Cause::Exit, &["DORMOUSE_CAUSE=exit"]),
@@ -116,10 +99,7 @@ mod tests {
 
     #[test]
     fn ready_is_told_which_attempt_it_is() {
-        assert_has(
-            Environment::of(&service()).attempt(3),
-            &["DORMOUSE_ATTEMPT=3"],
-        );
+        assert_has(Environment::of(&service()).attempt(3), &["DORMOUSE_ATTEMPT=3"]);
     }
 
     #[test]
@@ -134,11 +114,7 @@ mod tests {
             let phase = format!("DORMOUSE_PHASE={word}");
             assert_has(
                 environment,
-                &[
-                    "DORMOUSE_CAUSE=client",
-                    "DORMOUSE_CLIENT=[::1]:4711",
-                    &phase,
-                ],
+                &["DORMOUSE_CAUSE=client", "DORMOUSE_CLIENT=[::1]:4711", &phase],
             );
         }
     }
@@ -146,9 +122,6 @@ mod tests {
     #[test]
     fn should_sleep_is_told_for_how_long_nobody_was_there() {
         let environment = Environment::of(&service()).idle_for(61_999);
-        assert_has(
-            environment,
-            &["DORMOUSE_CAUSE=cooldown", "DORMOUSE_IDLE_SECONDS=61"],
-        );
+        assert_has(environment, &["DORMOUSE_CAUSE=cooldown", "DORMOUSE_IDLE_SECONDS=61"]);
     }
 }

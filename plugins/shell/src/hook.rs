@@ -18,13 +18,8 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) const ALL: [Name; 5] = [
-        Name::Start,
-        Name::Stop,
-        Name::Ready,
-        Name::ShouldWake,
-        Name::ShouldSleep,
-    ];
+    pub(crate) const ALL: [Name; 5] =
+        [Name::Start, Name::Stop, Name::Ready, Name::ShouldWake, Name::ShouldSleep];
 
     pub(crate) fn as_str(self) -> &'static str {
         match self {
@@ -74,10 +69,7 @@ impl Hook {
             ProcessError::Denied(why) => (FailureKind::Denied, why),
             ProcessError::Failed(why) => (FailureKind::TryAgain(None), why),
         };
-        Failure {
-            kind,
-            message: format!("the {} hook did not run: {why}", self.name),
-        }
+        Failure { kind, message: format!("the {} hook did not run: {why}", self.name) }
     }
 }
 
@@ -88,11 +80,7 @@ impl fmt::Display for Hook {
         self.arguments.iter().try_for_each(|argument| {
             let is_plain = !argument.is_empty() && !argument.contains(char::is_whitespace);
             let argument = printable(argument);
-            if is_plain {
-                write!(f, " {argument}")
-            } else {
-                write!(f, " '{argument}'")
-            }
+            if is_plain { write!(f, " {argument}") } else { write!(f, " '{argument}'") }
         })
     }
 }
@@ -104,21 +92,13 @@ mod tests {
     #[test]
     fn a_command_in_a_message_shows_where_arguments_begin_and_end() {
         let arguments = ["start", "a b", "", "\x1b[2J"].map(String::from).to_vec();
-        let hook = Hook {
-            name: Name::Start,
-            program: "/usr/bin/docker".into(),
-            arguments,
-        };
+        let hook = Hook { name: Name::Start, program: "/usr/bin/docker".into(), arguments };
         assert_eq!(hook.to_string(), r"/usr/bin/docker start 'a b' '' [2J");
     }
 
     #[test]
     fn a_denial_stays_one_and_all_else_may_be_tried_again() {
-        let hook = Hook {
-            name: Name::Ready,
-            program: "/ready.sh".into(),
-            arguments: vec![],
-        };
+        let hook = Hook { name: Name::Ready, program: "/ready.sh".into(), arguments: vec![] };
         let denied = hook.could_not_run(ProcessError::Denied("no grant".into()));
         assert!(matches!(denied.kind, FailureKind::Denied));
         assert_eq!(denied.message, "the ready hook did not run: no grant");

@@ -79,11 +79,7 @@ impl gate::Guest for Shell {
             }
             None => Verdict::Wake,
         };
-        Ok(Reply {
-            send: Vec::new(),
-            consumed: 0,
-            verdict,
-        })
+        Ok(Reply { send: Vec::new(), consumed: 0, verdict })
     }
 }
 
@@ -99,8 +95,6 @@ impl idleness::Guest for Shell {
 }
 
 fn settings() -> Result<Settings, Failure> {
-    Settings::parse(&host_settings::get()).map_err(|message| Failure {
-        kind: FailureKind::WrongSettings,
-        message,
-    })
+    Settings::parse(&host_settings::get())
+        .map_err(|message| Failure { kind: FailureKind::WrongSettings, message })
 }

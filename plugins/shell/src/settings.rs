@@ -24,10 +24,8 @@ impl Settings {
     pub(crate) fn parse(json: &str) -> Result<Self, String> {
         let table: Map<String, Value> = serde_json::from_str(json)
             .map_err(|error| format!("the settings of this plugin are no table: {error}"))?;
-        let hooks = table
-            .iter()
-            .map(|(key, value)| read_hook(key, value))
-            .collect::<Result<_, _>>()?;
+        let hooks =
+            table.iter().map(|(key, value)| read_hook(key, value)).collect::<Result<_, _>>()?;
         Ok(Self { hooks })
     }
 
@@ -50,10 +48,7 @@ impl Settings {
 fn read_hook(key: &str, value: &Value) -> Result<Hook, String> {
     let Some(name) = Name::ALL.into_iter().find(|name| name.as_str() == key) else {
         let names = Name::ALL.map(|name| format!("`{name}`")).join(", ");
-        return Err(format!(
-            "there is no hook `{}`: the hooks are {names}",
-            printable(key)
-        ));
+        return Err(format!("there is no hook `{}`: the hooks are {names}", printable(key)));
     };
     let words = match value {
         Value::String(program) => vec![program.clone()],
@@ -65,22 +60,14 @@ fn read_hook(key: &str, value: &Value) -> Result<Hook, String> {
             })
             .collect::<Result<_, _>>()?,
         _ => {
-            return Err(format!(
-                "the hook `{name}` is neither a text nor a list of texts"
-            ));
+            return Err(format!("the hook `{name}` is neither a text nor a list of texts"));
         }
     };
     let mut words = words.into_iter();
     match words.next() {
-        None => Err(format!(
-            "the hook `{name}` is an empty list: its first item is the program"
-        )),
+        None => Err(format!("the hook `{name}` is an empty list: its first item is the program")),
         Some(program) if program.is_empty() => Err(format!("the hook `{name}` has no program")),
-        Some(program) => Ok(Hook {
-            name,
-            program,
-            arguments: words.collect(),
-        }),
+        Some(program) => Ok(Hook { name, program, arguments: words.collect() }),
     }
 }
 
@@ -89,15 +76,8 @@ mod tests {
     use super::*;
 
     fn hook(name: Name, program: &str, arguments: &[&str]) -> Hook {
-        let arguments = arguments
-            .iter()
-            .map(|&argument| argument.to_owned())
-            .collect();
-        Hook {
-            name,
-            program: program.to_owned(),
-            arguments,
-        }
+        let arguments = arguments.iter().map(|&argument| argument.to_owned()).collect();
+        Hook { name, program: program.to_owned(), arguments }
     }
 
     #[test]
@@ -112,23 +92,16 @@ mod tests {
             settings().and_then(|settings| settings.optional(Name::ShouldWake)),
             Some(hook(Name::ShouldWake, "/gate", &[]))
         );
-        assert_eq!(
-            settings().and_then(|settings| settings.optional(Name::Stop)),
-            None
-        );
+        assert_eq!(settings().and_then(|settings| settings.optional(Name::Stop)), None);
     }
 
     #[test]
     fn a_hook_that_is_needed_and_missing_is_named() {
-        let failure = Settings { hooks: vec![] }
-            .required(Name::Stop)
-            .map_err(|f| f.message);
+        let failure = Settings { hooks: vec![] }.required(Name::Stop).map_err(|f| f.message);
         assert_eq!(
             failure,
-            Err(
-                "the settings have no hook `stop`. Add one, for example stop = \"./stop.sh\""
-                    .into()
-            )
+            Err("the settings have no hook `stop`. Add one, for example stop = \"./stop.sh\""
+                .into())
         );
     }
 
@@ -136,26 +109,14 @@ mod tests {
     fn what_is_wrong_is_said() {
         let names = "`start`, `stop`, `ready`, `should_wake`, `should_sleep`";
         for (json, expected) in [
-            (
-                r#"{"strat": "x"}"#,
-                format!("there is no hook `strat`: the hooks are {names}"),
-            ),
+            (r#"{"strat": "x"}"#, format!("there is no hook `strat`: the hooks are {names}")),
             (
                 r#"{"start": []}"#,
                 "the hook `start` is an empty list: its first item is the program".into(),
             ),
-            (
-                r#"{"start": [""]}"#,
-                "the hook `start` has no program".into(),
-            ),
-            (
-                r#"{"stop": ["x", 7]}"#,
-                "the hook `stop` has an item that is no text".into(),
-            ),
-            (
-                r#"{"stop": true}"#,
-                "the hook `stop` is neither a text nor a list of texts".into(),
-            ),
+            (r#"{"start": [""]}"#, "the hook `start` has no program".into()),
+            (r#"{"stop": ["x", 7]}"#, "the hook `stop` has an item that is no text".into()),
+            (r#"{"stop": true}"#, "the hook `stop` is neither a text nor a list of texts".into()),
             (
                 "[]",
                 "the settings of this plugin are no table: invalid type: sequence, expected a map \

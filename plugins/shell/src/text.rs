@@ -2,9 +2,7 @@
 
 /// The text without control characters, which a terminal would obey. A tab becomes a space.
 pub(crate) fn printable(text: &str) -> String {
-    let spaced = text
-        .chars()
-        .map(|character| if character == '\t' { ' ' } else { character });
+    let spaced = text.chars().map(|character| if character == '\t' { ' ' } else { character });
     spaced.filter(|character| !character.is_control()).collect()
 }
 

@@ -411,7 +411,10 @@ impl World {
     /// target is down, unless we were misled about it.
     fn check_it_comes_to_rest(mut self, policy: &Policy) {
         for _ in 0..AT_REST {
+            let mut asked = 0;
             while let Some((call, question)) = self.questions.first_key_value() {
+                asked += 1;
+                assert!(asked < 20, "it asks without end, and no time passes");
                 let (call, question) = (*call, *question);
                 self.go(policy, Move::Answer(call, question, 0));
             }

@@ -11,6 +11,8 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
+use crate::plugin::text::hostile;
+
 /// The length of a line in bytes, before escaping. What is longer is cut in pieces.
 const LONGEST: usize = 8 << 10;
 
@@ -137,7 +139,7 @@ pub(super) fn printable(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character != '\t' && is_unsafe(character) {
+            if character != '\t' && hostile(character) {
                 text.extend(character.escape_default());
             } else {
                 text.push(character);
@@ -149,13 +151,6 @@ pub(super) fn printable(bytes: &[u8]) -> String {
         }
     }
     text
-}
-
-fn is_unsafe(character: char) -> bool {
-    let changes_direction = matches!(character,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let ends_line = matches!(character, '\u{2028}' | '\u{2029}');
-    character.is_control() || changes_direction || ends_line
 }
 
 /// Lets so many lines pass in each second.

@@ -309,11 +309,10 @@ impl Driver {
             Effect::Cancel(call) => self.calls.cancel(call),
             Effect::Judge(id) => {
                 let gate = self.deciders.as_ref().and_then(|deciders| deciders.gate.clone());
-                match (self.waiters.get(&id), gate) {
-                    (Some(waiter), Some(gate)) => {
-                        let _ = waiter.orders.send(Order::Judge(gate));
-                    }
-                    (None, _) | (_, None) => {}
+                if let Some(waiter) = self.waiters.get(&id)
+                    && let Some(gate) = gate
+                {
+                    let _ = waiter.orders.send(Order::Judge(gate));
                 }
             }
             Effect::Admit(id, period) => {

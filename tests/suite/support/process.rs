@@ -1,7 +1,5 @@
 //! Commands to run, the log that they leave, and a look at who is alive.
 
-#![allow(clippy::expect_used, reason = "a test that fails here should fail loudly")]
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::{Arc, Mutex};
