@@ -46,13 +46,13 @@ impl Stage {
     }
 
     /// Who decides for the service, by a host of their own.
-    pub async fn deciders(&self) -> Deciders {
+    pub(crate) async fn deciders(&self) -> Deciders {
         let deciders = self.host().deciders(&self.config, &self.config.services[0]).await;
         deciders.unwrap_or_else(|error| panic!("the plugin should load: {error}"))
     }
 
     /// The error with which the plugin does not load, with the folder's path as `[FOLDER]`.
-    pub async fn load_error(&self) -> (LoadError, String) {
+    pub(crate) async fn load_error(&self) -> (LoadError, String) {
         let loaded = self.host().deciders(&self.config, &self.config.services[0]).await;
         let error = loaded.err().expect("the plugin should not load");
         let message = self.without_paths(&error.to_string());
