@@ -180,7 +180,7 @@ mod tests {
         driver: u32,
         locked: bool,
     ) -> u32 {
-        assert!(!(locked && !inside.is_empty()), "inside of a locked door");
+        assert!(!locked || inside.is_empty(), "inside of a locked door");
         assert_eq!(door.inside(), inside.len() as u64);
         let word = door.word.load(Ordering::Acquire);
         let mut orders = 0;
