@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use dormouse::config::Relay;
 use dormouse::service::relay::{Mode, Outcome, Paths, Side, relay};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,7 +29,7 @@ pub(crate) struct Wire {
 impl Wire {
     /// Connects both and relays between them.
     pub(crate) async fn new(mode: Mode) -> Wire {
-        Wire::with(&Paths::new(mode, Paths::DEFAULT_LIMIT), b"").await
+        Wire::with(&Paths::new(mode, Relay::default().memory), b"").await
     }
 
     /// The same with these paths, and bytes that were read from the client before.

@@ -91,6 +91,7 @@ fn config(folder: &Path, plugin: Plugin) -> Config {
     let by_plugin = Decider::IfExported(PluginId(0));
     Config {
         drain: Duration::from_secs(10),
+        relay: dormouse::config::Relay::default(),
         state_dir: folder.join("state"),
         cache_dir: folder.join("cache"),
         services: vec![Service {
