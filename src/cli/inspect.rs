@@ -12,7 +12,7 @@ use crate::plugin::{Inspection, LoadError, inspect};
 /// # Errors
 ///
 /// If the file can't be read, or is no component.
-pub(super) fn execute(file: &Path) -> Result<String, LoadError> {
+pub fn execute(file: &Path) -> Result<String, LoadError> {
     let inspection = inspect(file)?;
     let mut text = String::new();
     // Writing to a string can't fail.

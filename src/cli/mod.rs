@@ -9,7 +9,7 @@ mod check;
 mod completions;
 mod demo;
 mod failure;
-mod inspect;
+pub mod inspect;
 mod plugins;
 mod run;
 mod usage;

@@ -38,7 +38,9 @@ fn better(error: &clap::Error, arguments: &[OsString]) -> Option<Failure> {
         return None;
     };
     let name = unknown.strip_prefix("--").filter(|name| !name.is_empty())?;
-    let definition = Arguments::command();
+    let mut definition = Arguments::command();
+    // Adds `--help` and `--version`.
+    definition.build();
     let meant: Vec<_> = definition
         .get_arguments()
         .filter_map(|argument| argument.get_long())

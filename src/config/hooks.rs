@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::wording::shown;
+use super::wording::escaped;
 
 /// Where programs are looked for without a `PATH`, as the C library has it.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
@@ -21,31 +21,31 @@ const HEAD: u64 = 512;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HookProblem {
     /// There is no such file.
-    #[error("`{}` does not exist", shown(program))]
+    #[error("`{}` does not exist", escaped(program))]
     Missing {
         /// Its path.
         program: String,
     },
     /// There is no such file, but there is one with the name up to the first white space.
-    #[error("`{}` does not exist", shown(program))]
+    #[error("`{}` does not exist", escaped(program))]
     Arguments {
         /// Its path, with the arguments behind it.
         program: String,
     },
     /// Nothing of that name is in `PATH`.
-    #[error("there is no `{}` in PATH", shown(program))]
+    #[error("there is no `{}` in PATH", escaped(program))]
     NotInPath {
         /// The name.
         program: String,
     },
     /// It is a folder.
-    #[error("`{}` is a folder, not a program", shown(program))]
+    #[error("`{}` is a folder, not a program", escaped(program))]
     Folder {
         /// Its path.
         program: String,
     },
     /// It is a device, a socket or a pipe.
-    #[error("`{}` is {kind}, not a program", shown(program))]
+    #[error("`{}` is {kind}, not a program", escaped(program))]
     NotAFile {
         /// Its path.
         program: String,
@@ -53,13 +53,13 @@ pub enum HookProblem {
         kind: &'static str,
     },
     /// The user may not run it.
-    #[error("`{}` is not executable", shown(program))]
+    #[error("`{}` is not executable", escaped(program))]
     NotExecutable {
         /// Its path.
         program: String,
     },
     /// The user may not even look at it.
-    #[error("`{}` can't be reached: {reason}", shown(program))]
+    #[error("`{}` can't be reached: {reason}", escaped(program))]
     OutOfReach {
         /// Its path.
         program: String,
@@ -67,19 +67,19 @@ pub enum HookProblem {
         reason: String,
     },
     /// There is nothing in it.
-    #[error("`{}` is empty", shown(program))]
+    #[error("`{}` is empty", escaped(program))]
     Empty {
         /// Its path.
         program: String,
     },
     /// It is a script that does not say who runs it.
-    #[error("`{}` is a script without a shebang", shown(program))]
+    #[error("`{}` is a script without a shebang", escaped(program))]
     NoShebang {
         /// Its path.
         program: String,
     },
     /// Something stands before the `#!`, or its line ends as on Windows.
-    #[error("`{}` was saved {how}", shown(program))]
+    #[error("`{}` was saved {how}", escaped(program))]
     Windows {
         /// Its path.
         program: String,
@@ -87,7 +87,11 @@ pub enum HookProblem {
         how: &'static str,
     },
     /// The interpreter that the script names is not there.
-    #[error("`{}` is to be run by `{}`, which does not exist", shown(program), shown(interpreter))]
+    #[error(
+        "`{}` is to be run by `{}`, which does not exist",
+        escaped(program),
+        escaped(interpreter)
+    )]
     NoInterpreter {
         /// Its path.
         program: String,
@@ -102,14 +106,16 @@ impl HookProblem {
         match self {
             HookProblem::Missing { .. } => "create it, or correct its path".into(),
             HookProblem::Arguments { program } => {
-                let words: Vec<_> =
-                    program.split_whitespace().map(|word| format!("\"{}\"", shown(word))).collect();
+                let words: Vec<_> = program
+                    .split_whitespace()
+                    .map(|word| format!("\"{}\"", escaped(word)))
+                    .collect();
                 format!("write arguments as a list: [{}]", words.join(", "))
             }
             HookProblem::NotInPath { program } => format!(
                 "install it, or write its path: a name without a slash is looked for in PATH alone, \
                  a file beside the config is \"./{}\"",
-                shown(program)
+                escaped(program)
             ),
             HookProblem::Folder { .. } => "write the path of a program in it".into(),
             HookProblem::NotAFile { .. } => "write the path of a program".into(),
@@ -128,7 +134,7 @@ impl HookProblem {
                 shell_word(program)
             ),
             HookProblem::NoInterpreter { interpreter, .. } => {
-                format!("install `{}`, or correct the script's first line", shown(interpreter))
+                format!("install `{}`, or correct the script's first line", escaped(interpreter))
             }
         }
     }
@@ -254,7 +260,7 @@ fn shell_word(path: &str) -> String {
     if path.bytes().all(is_plain) {
         path.to_owned()
     } else {
-        format!("'{}'", shown(path).replace('\'', "'\\''"))
+        format!("'{}'", escaped(path).replace('\'', "'\\''"))
     }
 }
 

@@ -82,7 +82,7 @@ pub fn read(path: &Path) -> Result<(Config, Faults), Faults> {
     let shown = path.display().to_string();
     let bytes = match load(path) {
         Ok(bytes) => bytes,
-        Err(problem) => return Err(Faults::in_file(shown, "", vec![Fault::of(problem)])),
+        Err(problem) => return Err(Faults::in_file(&shown, "", vec![Fault::of(problem)])),
     };
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
@@ -91,13 +91,13 @@ pub fn read(path: &Path) -> Result<(Config, Faults), Faults> {
             let place = start..start + char::REPLACEMENT_CHARACTER.len_utf8();
             let text = String::from_utf8_lossy(error.as_bytes());
             let fault = Fault::at(place, Problem::NotUtf8);
-            return Err(Faults::in_file(shown, &text, vec![fault]));
+            return Err(Faults::in_file(&shown, &text, vec![fault]));
         }
     };
     let mut faults = Vec::new();
     let config = understand(&text, path, &mut faults);
     let is_bad = faults.iter().any(|fault| fault.severity() == Severity::Error);
-    let faults = Faults::in_file(shown, &text, faults);
+    let faults = Faults::in_file(&shown, &text, faults);
     match config {
         Some(config) if !is_bad => Ok((config, faults)),
         _ => Err(faults),

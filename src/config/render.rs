@@ -5,12 +5,12 @@ use std::fmt;
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::fault::{Fault, Severity};
-use super::wording::shown;
+use super::wording::escaped;
 
 /// Everything that is wrong with one config; at least one thing, if it stands in an `Err`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults {
-    /// The file as it was named; `None` for flags.
+    /// The file as it was named, fit for a terminal; `None` for flags.
     path: Option<String>,
     /// Its text, if it could be read.
     text: String,
@@ -19,9 +19,9 @@ pub struct Faults {
 
 impl Faults {
     /// Faults of the file at `path`, in the order in which they stand in `text`.
-    pub(super) fn in_file(path: String, text: &str, mut list: Vec<Fault>) -> Faults {
+    pub(super) fn in_file(path: &str, text: &str, mut list: Vec<Fault>) -> Faults {
         list.sort_by_key(|fault| fault.place.as_ref().map_or(0, |place| place.start));
-        Faults { path: Some(path), text: displayable(text), list }
+        Faults { path: Some(escaped(path)), text: displayable(text), list }
     }
 
     /// Faults of flags, or without any file.
@@ -53,9 +53,9 @@ impl Faults {
             match (&self.path, &fault.place) {
                 (Some(path), Some(place)) => {
                     let (line, column) = self.position(place.start);
-                    format!("{}:{line}:{column}: {title}", shown(path))
+                    format!("{path}:{line}:{column}: {title}")
                 }
-                (Some(path), None) => format!("{}: {title}", shown(path)),
+                (Some(path), None) => format!("{path}: {title}"),
                 (None, _) => title,
             }
         })
@@ -73,7 +73,7 @@ impl Faults {
         let problem = &fault.problem;
         let (Some(path), Some(place)) = (&self.path, &fault.place) else {
             let title = match &self.path {
-                Some(path) => format!("{}: {}", shown(path), problem.title()),
+                Some(path) => format!("{path}: {}", problem.title()),
                 None => problem.title(),
             };
             return message(fault.severity(), &title, problem.remedy().as_deref(), colour);
@@ -126,4 +126,53 @@ fn displayable(text: &str) -> String {
     text.chars()
         .map(|letter| if ('\u{80}'..='\u{9f}').contains(&letter) { '·' } else { letter })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::fault::Problem;
+
+    fn faults() -> Faults {
+        let text = "name = \"\u{9b}31m\"\ndrain = \"5M\"\n";
+        let out_of_range = |place| {
+            Fault::at(place, Problem::OutOfRange { key: "drain".into(), bounds: "at most 365d" })
+        };
+        let unused = Fault::of(Problem::UnusedPlugin { name: "vm".into() });
+        let list = vec![out_of_range(23..27), out_of_range(7..14), unused];
+        Faults::in_file("a\u{1b}b.toml", text, list)
+    }
+
+    /// Text without the sequences that colour it.
+    fn without_colour(text: &str) -> String {
+        let mut parts = text.split('\x1b');
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |text, part| text + part.split_once('m').map_or("", |(_, rest)| rest))
+    }
+
+    #[test]
+    fn colour_changes_nothing_else() {
+        let (plain, coloured) = (faults().render(false), faults().render(true));
+        assert_ne!(plain, coloured);
+        assert_eq!(plain, without_colour(&coloured));
+    }
+
+    #[test]
+    fn control_characters_of_path_and_text_are_not_shown() {
+        let plain = faults().render(false);
+        assert!(!plain.contains(|letter: char| letter.is_control() && letter != '\n'), "{plain:?}");
+    }
+
+    #[test]
+    fn lines_have_place_and_title_in_the_order_of_the_file() {
+        let lines: Vec<_> = faults().lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "a\\u{1b}b.toml: no service uses the plugin `vm`",
+                "a\\u{1b}b.toml:1:8: `drain` must be at most 365d",
+                "a\\u{1b}b.toml:2:9: `drain` must be at most 365d",
+            ]
+        );
+    }
 }

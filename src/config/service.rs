@@ -8,7 +8,7 @@ use super::deciders::deciders;
 use super::fault::{Fault, Problem, Span};
 use super::plugin::Plugins;
 use super::reader::{Table, Value};
-use super::values::{self, Folder, YEAR};
+use super::values::{self, Folder};
 use super::{Decider, OnGateError, PluginId, Service, Target};
 
 /// What services share with each other while they are read.
@@ -280,7 +280,7 @@ pub(super) fn plain(
         readiness: Decider::Nobody,
         gate: Decider::Nobody,
         idleness: Decider::Nobody,
-        cooldown: cooldown.min(YEAR),
+        cooldown,
         start_timeout: Defaults::START_TIMEOUT,
         stop_timeout: Defaults::STOP_TIMEOUT,
         hold_timeout: Defaults::START_TIMEOUT,

@@ -291,17 +291,21 @@ fn either<T: AsRef<str>>(words: &[T], join: &str) -> String {
 /// characters.
 pub(super) fn shown(text: &str) -> String {
     const MOST: usize = 120;
-    let mut shown = String::new();
-    for (count, letter) in text.chars().enumerate() {
-        if count == MOST {
-            shown.push('…');
-            break;
-        }
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => escaped(&text[..end]) + "…",
+        None => escaped(text),
+    }
+}
+
+/// A text without control characters.
+pub(super) fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for letter in text.chars() {
         if letter.is_control() {
-            shown.extend(letter.escape_default());
+            escaped.extend(letter.escape_default());
         } else {
-            shown.push(letter);
+            escaped.push(letter);
         }
     }
-    shown
+    escaped
 }

@@ -50,9 +50,7 @@ impl Call<'_> {
     pub(super) fn reported(&self, failure: types::Failure) -> Failure {
         let kind = match failure.kind {
             types::FailureKind::WrongSettings => FailureKind::WrongSettings,
-            types::FailureKind::TryAgain(after) => {
-                FailureKind::TryAgain(after.map(|after| bounded(after)))
-            }
+            types::FailureKind::TryAgain(after) => FailureKind::TryAgain(after.map(bounded)),
             types::FailureKind::Permanent => FailureKind::Permanent,
             types::FailureKind::Denied => FailureKind::Denied,
         };

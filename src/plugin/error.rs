@@ -14,7 +14,9 @@ use super::text;
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The engine refuses the machine.
-    #[error("plugins can't be run on this machine: {0}. Dormouse supports x86-64 and ARM64")]
+    #[error(
+        "plugins can't be run on this machine: {0}. They need Linux on x86-64, ARM64, RISC-V or s390x"
+    )]
     Engine(String),
     /// The thread that interrupts plugins did not start.
     #[error("the clock of the plugins can't be started: {0}. Are too many threads running?")]
@@ -35,14 +37,14 @@ pub struct LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = text::line(&self.place, 500);
-        match &self.plugin {
-            Some(plugin) => write!(
-                f,
-                "the plugin `{}` can't be loaded from `{place}`: {}",
-                text::line(plugin, 200),
-                self.fault
-            ),
-            None => write!(f, "`{place}` can't be loaded: {}", self.fault),
+        match (&self.plugin, &self.fault) {
+            // The file is in order, and the config is not.
+            (_, fault @ LoadFault::LacksDecision { .. }) => fault.fmt(f),
+            (Some(plugin), fault) => {
+                let plugin = text::line(plugin, 200);
+                write!(f, "the plugin `{plugin}` can't be loaded from `{place}`: {fault}")
+            }
+            (None, fault) => write!(f, "`{place}` can't be loaded: {fault}"),
         }
     }
 }
@@ -124,15 +126,15 @@ pub enum LoadFault {
     OtherImport(String),
     /// A service needs a decision that it does not make.
     #[error(
-        "the service `{service}` has `{decision} = \"{plugin}\"`, but the plugin does not export \
-         `{}`. It exports {}. Name a plugin that does, or remove `{decision}`",
-        .decision.interface(), list(.exports)
+        "the service `{service}` has `{decision} = \"{plugin}\"`, but this plugin does not export \
+         `{}`. It exports {}. Name a plugin that does, or {}",
+        .decision.interface(), list(.exports), instead_of(*.decision)
     )]
     LacksDecision {
         /// The service.
-        service: String,
+        service: Box<str>,
         /// The plugin's name.
-        plugin: String,
+        plugin: Box<str>,
         /// What it lacks.
         decision: Decision,
         /// What it makes.
@@ -160,6 +162,14 @@ fn list(names: &[impl fmt::Display]) -> String {
 
 fn exports(names: &[String]) -> String {
     if names.is_empty() { "nothing".to_owned() } else { list(names) }
+}
+
+/// What a service can do without a plugin for a decision.
+fn instead_of(decision: Decision) -> String {
+    match decision {
+        Decision::Lifecycle => "write `hooks` in place of `lifecycle`".to_owned(),
+        Decision::Readiness | Decision::Gate | Decision::Idleness => format!("remove `{decision}`"),
+    }
 }
 
 fn decisions() -> String {

@@ -29,7 +29,7 @@ pub(super) struct Denial {
 impl Denial {
     /// The text of the error that the guest gets.
     pub(super) fn for_guest(&self) -> String {
-        format!("the config of Dormouse does not allow to {}. {}", self.wanted, self.remedy)
+        format!("the config does not let this plugin {}. {}", self.wanted, self.remedy)
     }
 }
 

@@ -147,6 +147,22 @@ fn a_stderr_that_goes_away_changes_no_exit_status() {
 }
 
 #[test]
+fn a_log_that_can_not_be_written_changes_nothing() {
+    let folder = good();
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let status = Command::new(env!("CARGO_BIN_EXE_dormouse"))
+        .arg("check")
+        .current_dir(folder.path())
+        .env("RUST_LOG", "dormouse=loud")
+        .stdout(Stdio::null())
+        .stderr(writer)
+        .status()
+        .expect("dormouse");
+    assert_eq!(status.code(), Some(0));
+}
+
+#[test]
 fn a_wrong_rust_log_is_told_and_ignored() {
     let outcome = good().outcome(&["check"], &[("RUST_LOG", "dormouse=loud")]);
     assert_eq!(outcome.status, Some(0), "{outcome}");

@@ -80,7 +80,52 @@ fn a_file_that_is_not_utf_8_is_told() {
 
 #[test]
 fn text_that_is_no_toml_is_told() {
-    snapshot!(check("[services.web\nlisten = 0.0.0.0:8080\ntarget: \"10.0.0.1:80\"\n"));
+    snapshot!(check("[services.web]\nlisten = 0.0.0.0:8080\ntarget: \"10.0.0.1:80\"\n"));
+}
+
+#[test]
+fn a_table_that_is_not_closed_is_told() {
+    snapshot!(check("[services.web\nlisten = \"0.0.0.0:8080\"\n"));
+}
+
+#[test]
+fn a_key_that_stands_twice_is_told() {
+    snapshot!(check(&service_with("target = \"10.0.0.1:80\"")));
+}
+
+#[test]
+fn a_file_that_can_not_be_read_is_told() {
+    snapshot!(Folder::new().dormouse(&["check", "--config", "/proc/self/mem"]));
+}
+
+/// Whatever is wrong with a file, it is told, and nothing panics.
+#[test]
+fn any_damage_to_a_config_is_told() {
+    let whole = "# Gr\u{fc}\u{df}e \u{1f42d}\r\n\
+        drain = \"1s\"\n\
+        [services.web]\n\
+        listen = [\"0.0.0.0:8080\", '[::]:8080']\n\
+        target = \"d\u{e4}r:80\"\r\n\
+        hooks.start = \"./a\"\n\
+        [services.web.hooks]\n\
+        stop = [\"\"\"b\n\"\"\", \"c\"]\n\
+        [[plugins]]\n\
+        x = { y = 1979-05-27, z = [1, 2.5, nan] }\n";
+    let folder = Folder::new();
+    let path = folder.path().join("dormouse.toml");
+    let told = |bytes: &[u8]| {
+        folder.write("dormouse.toml", bytes);
+        let faults = config::read(&path).expect_err("damage");
+        assert!(!faults.render(true).is_empty());
+        assert_eq!(faults.lines().count(), faults.iter().count());
+    };
+    for at in 0..whole.len() {
+        told(&whole.as_bytes()[..at]);
+        for damage in [&b""[..], b"\"", b"[", b"}", b"=", b"\n", b"\xff", b"\xc2\x9b", b"\0"] {
+            let (before, after) = whole.as_bytes().split_at(at);
+            told(&[before, damage, &after[1..]].concat());
+        }
+    }
 }
 
 #[test]

@@ -376,6 +376,10 @@ impl World {
         }
         let open: usize = self.questions.len();
         assert!(open <= 1, "{open} questions at a time");
+        if let State::Asleep { refuses: true, .. } = self.lifecycle.state {
+            let held = self.lifecycle.waiting.first_held();
+            assert_eq!(held, None, "held for a target that nobody can start");
+        }
         if awake {
             let held = |waiter: &&Waiter| waiter.stage != Stage::AtGate;
             let forgotten = self.lifecycle.waiting.clients.values().filter(held).count();
@@ -411,7 +415,10 @@ impl World {
     /// target is down, unless we were misled about it.
     fn check_it_comes_to_rest(mut self, policy: &Policy) {
         for _ in 0..AT_REST {
+            let mut asked = 0;
             while let Some((call, question)) = self.questions.first_key_value() {
+                asked += 1;
+                assert!(asked < 20, "it asks without end, and no time passes");
                 let (call, question) = (*call, *question);
                 self.go(policy, Move::Answer(call, question, 0));
             }

@@ -163,7 +163,9 @@ impl Driver {
         }
         if came_and_went {
             self.cool_down();
-        } else if let Some(until) = untold {
+        } else if let Some(until) = untold
+            && self.lifecycle.phase() == Phase::Awake
+        {
             let left = until.saturating_duration_since(Instant::now());
             self.story.tell(News::CoolingDown(left), None);
         }
@@ -309,11 +311,10 @@ impl Driver {
             Effect::Cancel(call) => self.calls.cancel(call),
             Effect::Judge(id) => {
                 let gate = self.deciders.as_ref().and_then(|deciders| deciders.gate.clone());
-                match (self.waiters.get(&id), gate) {
-                    (Some(waiter), Some(gate)) => {
-                        let _ = waiter.orders.send(Order::Judge(gate));
-                    }
-                    (None, _) | (_, None) => {}
+                if let Some(waiter) = self.waiters.get(&id)
+                    && let Some(gate) = gate
+                {
+                    let _ = waiter.orders.send(Order::Judge(gate));
                 }
             }
             Effect::Admit(id, period) => {

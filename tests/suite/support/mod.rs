@@ -6,5 +6,10 @@
 )]
 
 pub(crate) mod command;
+pub(crate) mod guest;
 pub(crate) mod process;
-pub mod relay;
+pub(crate) mod proxy;
+pub(crate) mod relay;
+pub(crate) mod source;
+pub(crate) mod stage;
+pub(crate) mod told;

@@ -15,24 +15,24 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 /// How long anything may take before a test fails.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A relay under way, with the ends of the client and of the target in the test's hands.
-pub struct Wire {
-    pub client: TcpStream,
-    pub target: TcpStream,
-    pub relay: JoinHandle<Outcome>,
-    pub paths: Paths,
+pub(crate) struct Wire {
+    pub(crate) client: TcpStream,
+    pub(crate) target: TcpStream,
+    pub(crate) relay: JoinHandle<Outcome>,
+    pub(crate) paths: Paths,
 }
 
 impl Wire {
     /// Connects both and relays between them.
-    pub async fn new(mode: Mode) -> Wire {
+    pub(crate) async fn new(mode: Mode) -> Wire {
         Wire::with(&Paths::new(mode, Paths::DEFAULT_LIMIT), b"").await
     }
 
     /// The same with these paths, and bytes that were read from the client before.
-    pub async fn with(paths: &Paths, early: &[u8]) -> Wire {
+    pub(crate) async fn with(paths: &Paths, early: &[u8]) -> Wire {
         let (client, client_inside) = pair().await;
         let (target_inside, target) = pair().await;
         let relay = tokio::spawn(relay(client_inside, target_inside, early.to_vec(), paths));
@@ -40,12 +40,12 @@ impl Wire {
     }
 
     /// Waits for the end of the relay, with both sockets still open.
-    pub async fn outcome(&mut self) -> Outcome {
+    pub(crate) async fn outcome(&mut self) -> Outcome {
         timeout(PATIENCE, &mut self.relay).await.expect("the relay has to end").expect("no panic")
     }
 
     /// Splits off this side's end; the other one comes second.
-    pub fn ends(&mut self, side: Side) -> (&mut TcpStream, &mut TcpStream) {
+    pub(crate) fn ends(&mut self, side: Side) -> (&mut TcpStream, &mut TcpStream) {
         match side {
             Side::Client => (&mut self.client, &mut self.target),
             Side::Target => (&mut self.target, &mut self.client),
@@ -53,7 +53,7 @@ impl Wire {
     }
 
     /// Resets this side's connection and leaves the other's end.
-    pub fn reset(self, side: Side) -> (TcpStream, JoinHandle<Outcome>) {
+    pub(crate) fn reset(self, side: Side) -> (TcpStream, JoinHandle<Outcome>) {
         let (gone, left) = match side {
             Side::Client => (self.client, self.target),
             Side::Target => (self.target, self.client),
@@ -64,7 +64,7 @@ impl Wire {
 }
 
 /// Two sockets that are connected to each other: whoever connected, and whoever accepted.
-pub async fn pair() -> (TcpStream, TcpStream) {
+pub(crate) async fn pair() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("its address");
     let (connected, accepted) = tokio::join!(TcpStream::connect(address), listener.accept());
@@ -72,15 +72,15 @@ pub async fn pair() -> (TcpStream, TcpStream) {
 }
 
 /// Bytes that look random and are the same in every run.
-pub struct Noise(u64);
+pub(crate) struct Noise(u64);
 
 impl Noise {
-    pub fn new(seed: u64) -> Noise {
+    pub(crate) fn new(seed: u64) -> Noise {
         Noise(seed.wrapping_mul(2).wrapping_add(1))
     }
 
     /// A number below `bound`.
-    pub fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -88,13 +88,13 @@ impl Noise {
     }
 
     /// So many bytes.
-    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+    pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.below(256) as u8).collect()
     }
 }
 
 /// Writes `bytes` in pieces whose sizes `piece` gives, and ends.
-pub async fn send_in_pieces(
+pub(crate) async fn send_in_pieces(
     mut to: impl AsyncWriteExt + Unpin,
     bytes: &[u8],
     mut piece: impl FnMut() -> usize,
@@ -109,14 +109,14 @@ pub async fn send_in_pieces(
 }
 
 /// Everything up to the end.
-pub async fn read_to_end(mut from: impl AsyncReadExt + Unpin) -> Vec<u8> {
+pub(crate) async fn read_to_end(mut from: impl AsyncReadExt + Unpin) -> Vec<u8> {
     let mut bytes = Vec::new();
     timeout(PATIENCE, from.read_to_end(&mut bytes)).await.expect("an end").expect("no error");
     bytes
 }
 
 /// Sends `bytes` to one end and expects them at the other.
-pub async fn pass(from: &mut TcpStream, to: &mut TcpStream, bytes: &[u8]) {
+pub(crate) async fn pass(from: &mut TcpStream, to: &mut TcpStream, bytes: &[u8]) {
     let mut arrived = vec![0; bytes.len()];
     let both = async {
         let (sent, read) = tokio::join!(from.write_all(bytes), to.read_exact(&mut arrived));
@@ -127,7 +127,7 @@ pub async fn pass(from: &mut TcpStream, to: &mut TcpStream, bytes: &[u8]) {
 }
 
 /// Reads until the connection fails, and says how.
-pub async fn await_failure(stream: &mut TcpStream) -> io::ErrorKind {
+pub(crate) async fn await_failure(stream: &mut TcpStream) -> io::ErrorKind {
     let mut buffer = vec![0; 64 << 10];
     let failure = async {
         loop {
@@ -143,7 +143,7 @@ pub async fn await_failure(stream: &mut TcpStream) -> io::ErrorKind {
 
 /// Writes until nothing more is accepted for some time: all that is between both ends is full.
 /// Says how many bytes that took.
-pub async fn fill(stream: &mut TcpStream) -> usize {
+pub(crate) async fn fill(stream: &mut TcpStream) -> usize {
     let piece = vec![7; 64 << 10];
     let mut written = 0;
     while let Ok(more) = timeout(Duration::from_millis(200), stream.write(&piece)).await {
@@ -153,14 +153,14 @@ pub async fn fill(stream: &mut TcpStream) -> usize {
 }
 
 /// Keeps the kernel's own buffers from growing.
-pub fn shrink(stream: &TcpStream) {
+pub(crate) fn shrink(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     socket.set_send_buffer_size(128 << 10).expect("set");
     socket.set_recv_buffer_size(128 << 10).expect("set");
 }
 
 /// Waits until `condition` holds.
-pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
+pub(crate) async fn until(what: &str, mut condition: impl FnMut() -> bool) {
     let waiting = async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
@@ -171,7 +171,7 @@ pub async fn until(what: &str, mut condition: impl FnMut() -> bool) {
 
 /// Bytes without end from one socket to another, as fast as they are read, by threads of its own.
 /// It stops when it is dropped.
-pub struct Flood {
+pub(crate) struct Flood {
     state: Arc<State>,
     threads: Vec<thread::JoinHandle<()>>,
 }
@@ -184,7 +184,7 @@ struct State {
 
 impl Flood {
     /// Waits until it is under way; the sockets can be used the other way round meanwhile.
-    pub async fn new(from: &TcpStream, to: &TcpStream) -> Flood {
+    pub(crate) async fn new(from: &TcpStream, to: &TcpStream) -> Flood {
         let state = Arc::<State>::default();
         let (mut from, mut to) = (clone(from), clone(to));
         let shared = state.clone();

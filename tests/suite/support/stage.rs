@@ -1,0 +1,118 @@
+//! A stage for plugins: a config with one service and its plugins, and folders of its own.
+
+#![allow(clippy::expect_used, reason = "a test that fails here should fail loudly")]
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dormouse::config::{
+    Config, Decider, Grants, Limits, OnGateError, Plugin, PluginId, PluginSource, Service, Target,
+};
+use dormouse::decide::{Client, Deciders};
+use dormouse::plugin::{Host, LoadError};
+
+/// A config whose service `s` has the plugin `p` for every decision that it exports.
+pub(crate) struct Stage {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) config: Config,
+}
+
+impl Stage {
+    /// With these bytes as the plugin's file.
+    pub(crate) fn new(component: &[u8]) -> Stage {
+        let folder = tempfile::tempdir().expect("a folder for the test");
+        let file = folder.path().join("p.wasm");
+        std::fs::write(&file, component).expect("the plugin's file");
+        let config = config(folder.path(), plugin("p", &file));
+        Stage { folder, config }
+    }
+
+    /// The plugin `p`.
+    pub(crate) fn plugin(&mut self) -> &mut Plugin {
+        &mut self.config.plugins[0]
+    }
+
+    /// The service `s`.
+    pub(crate) fn service(&mut self) -> &mut Service {
+        &mut self.config.services[0]
+    }
+
+    /// The plugin's file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("p.wasm")
+    }
+
+    /// A host for this config.
+    pub(crate) fn host(&self) -> Host {
+        Host::new(&self.config).expect("the host should start here")
+    }
+
+    /// Who decides for the service, by a host of their own.
+    pub(crate) async fn deciders(&self) -> Deciders {
+        let deciders = self.host().deciders(&self.config, &self.config.services[0]).await;
+        deciders.unwrap_or_else(|error| panic!("the plugin should load: {error}"))
+    }
+
+    /// The error with which the plugin does not load, with the folder's path as `[FOLDER]`.
+    pub(crate) async fn load_error(&self) -> (LoadError, String) {
+        let loaded = self.host().deciders(&self.config, &self.config.services[0]).await;
+        let error = loaded.err().expect("the plugin should not load");
+        let message = self.without_paths(&error.to_string());
+        (error, message)
+    }
+
+    /// `text` with the folder's path as `[FOLDER]`.
+    pub(crate) fn without_paths(&self, text: &str) -> String {
+        text.replace(&self.folder.path().display().to_string(), "[FOLDER]")
+    }
+}
+
+/// A client.
+pub(crate) fn client() -> Client {
+    Client {
+        address: "192.0.2.1:50000".parse().expect("an address"),
+        listener: "192.0.2.2:80".parse().expect("an address"),
+    }
+}
+
+/// A plugin with no grants and the default limits.
+pub(crate) fn plugin(name: &str, file: &Path) -> Plugin {
+    Plugin {
+        name: name.to_owned(),
+        hooks_of: None,
+        source: PluginSource::File(file.to_owned()),
+        settings: serde_json::json!({}),
+        allow: Grants::default(),
+        limits: Limits::default(),
+    }
+}
+
+fn config(folder: &Path, plugin: Plugin) -> Config {
+    let by_plugin = Decider::IfExported(PluginId(0));
+    Config {
+        drain: Duration::from_secs(10),
+        state_dir: folder.join("state"),
+        cache_dir: folder.join("cache"),
+        services: vec![Service {
+            name: "s".to_owned(),
+            listen: vec!["127.0.0.1:1".parse().expect("an address")],
+            target: Target { host: "target.example".to_owned(), port: 7777 },
+            lifecycle: PluginId(0),
+            readiness: by_plugin,
+            gate: by_plugin,
+            idleness: by_plugin,
+            cooldown: Duration::from_secs(60),
+            start_timeout: Duration::from_secs(300),
+            stop_timeout: Duration::from_secs(120),
+            hold_timeout: Duration::from_secs(300),
+            connect_timeout: Duration::from_secs(5),
+            max_held: 4096,
+            gate_timeout: Duration::from_secs(10),
+            max_gates: 256,
+            on_gate_error: OnGateError::Wake,
+            keepalive: None,
+            stop_on_exit: false,
+        }],
+        plugins: vec![plugin],
+    }
+}
