@@ -6,6 +6,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::{Builder, Runtime};
@@ -24,6 +25,9 @@ use crate::service::{Ground, Service};
 /// How many threads plugins and drivers have. Two, so that one plugin that computes does not hold
 /// up the others.
 const DECISION_THREADS: usize = 2;
+
+/// How long the end of hooks that have been killed is waited for.
+const KILLED: Duration = Duration::from_secs(1);
 
 /// Runs the services until a signal ends them.
 ///
@@ -194,7 +198,11 @@ impl Proxy {
         };
         tokio::select! {
             () = in_good_order => {}
-            name = signals.next() => tracing::warn!("{name} again: exiting at once"),
+            name = signals.next() => {
+                tracing::warn!("{name} again: exiting at once");
+                // A process that hangs in the kernel ends when it comes back.
+                let _ = tokio::time::timeout(KILLED, host.kill()).await;
+            }
         }
         if let Some(traffic) = traffic.take() {
             traffic.shutdown_background();

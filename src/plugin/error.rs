@@ -14,7 +14,9 @@ use super::text;
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The engine refuses the machine.
-    #[error("plugins can't be run on this machine: {0}. Dormouse supports x86-64 and ARM64")]
+    #[error(
+        "plugins can't be run on this machine: {0}. They need Linux on x86-64, ARM64, RISC-V or s390x"
+    )]
     Engine(String),
     /// The thread that interrupts plugins did not start.
     #[error("the clock of the plugins can't be started: {0}. Are too many threads running?")]
@@ -130,9 +132,9 @@ pub enum LoadFault {
     )]
     LacksDecision {
         /// The service.
-        service: String,
+        service: Box<str>,
         /// The plugin's name.
-        plugin: String,
+        plugin: Box<str>,
         /// What it lacks.
         decision: Decision,
         /// What it makes.

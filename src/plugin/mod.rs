@@ -164,6 +164,11 @@ impl Host {
         self.runner.shutdown().await;
     }
 
+    /// The same with SIGKILL at once.
+    pub async fn kill(&self) {
+        self.runner.kill().await;
+    }
+
     async fn lifecycle(
         &self,
         config: &Config,
@@ -267,8 +272,8 @@ impl Host {
         loaded: &Loaded,
     ) -> LoadError {
         let fault = LoadFault::LacksDecision {
-            service: service.name.clone(),
-            plugin: plugin.name.clone(),
+            service: service.name.as_str().into(),
+            plugin: plugin.name.as_str().into(),
             decision,
             exports: loaded.decisions(),
         };

@@ -162,6 +162,8 @@ impl Waiting {
             };
             match order {
                 Order::Judge(gate) => {
+                    // What it has sent while it was watched would go unseen until it sends more.
+                    stream = presence::awaken(stream).ok()?;
                     let (back, passage) = tokio::select! {
                         biased;
                         order = orders.recv() => {

@@ -254,7 +254,7 @@ on_both_paths! {
         }
         let usage = paths.usage();
         let bytes = usage.buffer_bytes + ((usage.pipes + usage.spare_pipes) << 20);
-        let least = 40 * 2 * 2048 + (64 << 10);
+        let least = 40 * 2 * 2048 + (256 << 10);
         assert!(bytes > 0, "nothing was held, so nothing was tested");
         assert!(bytes <= limit + least, "{usage:?}");
 

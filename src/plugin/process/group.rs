@@ -47,12 +47,13 @@ impl Group {
     }
 
     /// Waits for the leader's end: of its own accord, or, with its group, after `limit` or once it
-    /// is `unwanted`.
+    /// is `unwanted`. An end takes at most `grace`, unless there is a `hurry`.
     pub(super) async fn finish(
         &mut self,
         limit: Option<Duration>,
         unwanted: &CancellationToken,
         grace: Duration,
+        hurry: &CancellationToken,
     ) -> io::Result<Exit> {
         let time_is_up = async {
             match limit {
@@ -63,13 +64,14 @@ impl Group {
         tokio::select! {
             biased;
             status = self.leader.wait() => status.map(Exit::from),
-            () = unwanted.cancelled() => self.end(grace).await.map(Exit::from),
-            () = time_is_up => self.end(grace).await.map(|_| Exit::TimedOut),
+            () = unwanted.cancelled() => self.end(grace, hurry).await.map(Exit::from),
+            () = time_is_up => self.end(grace, hurry).await.map(|_| Exit::TimedOut),
         }
     }
 
-    /// Ends the whole group: SIGTERM, and SIGKILL if anybody is left in it after `grace`.
-    async fn end(&mut self, grace: Duration) -> io::Result<ExitStatus> {
+    /// Ends the whole group: SIGTERM, and SIGKILL if anybody is left in it after `grace`, or when
+    /// there is a `hurry`.
+    async fn end(&mut self, grace: Duration, hurry: &CancellationToken) -> io::Result<ExitStatus> {
         self.signal(Signal::TERM);
         // A stopped process (one that wanted the terminal, perhaps) can't act on SIGTERM.
         self.signal(Signal::CONT);
@@ -83,7 +85,7 @@ impl Group {
             }
             Ok(status)
         };
-        if let Ok(status) = timeout(grace, everybody).await {
+        if let Some(Ok(status)) = hurry.run_until_cancelled(timeout(grace, everybody)).await {
             return status;
         }
         self.signal(Signal::KILL);

@@ -53,6 +53,8 @@ pub struct Runner {
     tasks: TaskTracker,
     /// Cancelled when everything has to end.
     closing: CancellationToken,
+    /// Cancelled when that can't wait.
+    hurry: CancellationToken,
     grace: Duration,
 }
 
@@ -128,7 +130,12 @@ impl Runner {
 
     /// A runner that gives a process group `grace` between SIGTERM and SIGKILL.
     pub fn with_grace(grace: Duration) -> Self {
-        Self { tasks: TaskTracker::new(), closing: CancellationToken::new(), grace }
+        Self {
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+            hurry: CancellationToken::new(),
+            grace,
+        }
     }
 
     /// Runs `command` and waits until its process has exited.
@@ -168,6 +175,13 @@ impl Runner {
         self.closing.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+    }
+
+    /// The same without the time between SIGTERM and SIGKILL, for those that have had a part of it
+    /// as well.
+    pub async fn kill(&self) {
+        self.hurry.cancel();
+        self.shutdown().await;
     }
 }
 
@@ -230,7 +244,8 @@ impl Hook {
     ) -> Result<Output, SpawnError> {
         let exited = CancellationToken::new();
         let ending = async {
-            let exit = self.group.finish(self.command.timeout, &unwanted, runner.grace).await;
+            let timeout = self.command.timeout;
+            let exit = self.group.finish(timeout, &unwanted, runner.grace, &runner.hurry).await;
             exited.cancel();
             exit
         };

@@ -51,13 +51,14 @@ async fn attempt(
 ) -> io::Result<TcpStream> {
     let socket = socket::open(address)?;
     socket::prepare(SockRef::from(&socket), keepalive)?;
-    let under_way = match socket.connect(&address.into()) {
-        Ok(()) => false,
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::INPROGRESS) => true,
-        Err(error) => return Err(error),
-    };
+    match socket.connect(&address.into()) {
+        Err(error) if Errno::from_io_error(&error) != Some(Errno::INPROGRESS) => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    // On one machine the other end has answered by now. To see that here saves the task a turn.
+    let is_connected = socket.peer_addr().is_ok();
     let stream = TcpStream::from_std(socket.into())?;
-    if under_way {
+    if !is_connected {
         timeout_at(deadline, stream.writable()).await??;
         if let Some(error) = stream.take_error()? {
             return Err(error);

@@ -163,7 +163,9 @@ impl Driver {
         }
         if came_and_went {
             self.cool_down();
-        } else if let Some(until) = untold {
+        } else if let Some(until) = untold
+            && self.lifecycle.phase() == Phase::Awake
+        {
             let left = until.saturating_duration_since(Instant::now());
             self.story.tell(News::CoolingDown(left), None);
         }

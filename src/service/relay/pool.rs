@@ -53,7 +53,7 @@ pub struct Usage {
 
 impl Paths {
     /// A limit that fits most machines, in bytes: as many pipes as Linux lets a user have at this
-    /// size, and a thousand buffers.
+    /// size, and as much for buffers.
     pub const DEFAULT_LIMIT: usize = 128 << 20;
 
     /// Paths that carry in this mode, with so many bytes for what is under way.

@@ -54,6 +54,23 @@ async fn whoever_ignores_sigterm_is_killed_after_the_grace_period() {
 }
 
 #[tokio::test]
+async fn a_kill_cuts_the_grace_period_short() {
+    let log = Log::capture();
+    let runner = Runner::with_grace(PATIENT);
+    let end = async {
+        let child = log.number_in_first_line().await;
+        let grace = tokio::time::timeout(SHORT, runner.shutdown()).await;
+        assert!(grace.is_err(), "nobody cares for SIGTERM");
+        runner.kill().await;
+        child
+    };
+    let (output, child) =
+        in_time("the end", async { tokio::join!(runner.run(shell(STUBBORN)), end) }).await;
+    assert_eq!(output.unwrap().exit, Exit::Signal(9));
+    until("the child's end", || !is_alive(child)).await;
+}
+
+#[tokio::test]
 async fn a_stubborn_child_is_killed_though_its_hook_has_gone() {
     let log = Log::capture();
     let runner = Runner::with_grace(SHORT);

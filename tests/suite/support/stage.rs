@@ -1,5 +1,7 @@
 //! A stage for plugins: a config with one service and its plugins, and folders of its own.
 
+#![allow(clippy::expect_used, reason = "a test that fails here should fail loudly")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -1,0 +1,89 @@
+//! Clients that are judged before they may wake the target.
+
+use crate::support::proxy::{Client, Ending, Scene};
+
+#[test]
+fn a_client_that_the_gate_refuses_starts_nothing() {
+    let scene = Scene::new().hook("should_wake", "grep -q please");
+    let dormouse = scene.run();
+    let refused = scene.client();
+    refused.send("open up");
+    assert_eq!(refused.expect_end(), Ending::Closed);
+    let line = dormouse.await_line("client closed at the gate");
+    assert!(line.contains("the gate refused it"), "{line}");
+    assert!(line.contains(&refused.address().to_string()), "{line}");
+    assert_eq!(scene.hooks(), ["should_wake client"]);
+    scene.client().ask("open up, please");
+    assert_eq!(scene.hooks(), ["should_wake client", "should_wake client", "start client"]);
+}
+
+#[test]
+fn a_should_wake_hook_reads_what_the_client_has_sent_and_the_target_gets_it_all_the_same() {
+    let scene = Scene::new().hook("should_wake", "cat > seen; env > environment");
+    let _dormouse = scene.run();
+    let client = scene.client();
+    client.ask("GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(scene.read("seen"), "GET / HTTP/1.1\r\n\r\n");
+    assert_eq!(scene.journal()[2], "first 1 \"GET / HTTP/1.1\\r\\n\\r\\n\"");
+    let environment = scene.read("environment");
+    for expected in ["DORMOUSE_PHASE=asleep", &format!("DORMOUSE_CLIENT={}", client.address())] {
+        assert!(environment.lines().any(|line| line == expected), "{expected}\n{environment}");
+    }
+}
+
+#[test]
+fn a_client_that_connects_and_closes_does_not_come_to_the_gate() {
+    let scene = Scene::new().hook("should_wake", "true");
+    let dormouse = scene.run();
+    dormouse.await_line("the target is down; waiting for a client");
+    drop(scene.client());
+    scene.until("Dormouse has noticed", || !scene.has_clients());
+    assert!(scene.hooks().is_empty());
+    scene.client().ask("hello");
+    assert_eq!(scene.hooks(), ["should_wake client", "start client"]);
+}
+
+#[test]
+fn an_awake_target_has_no_gate() {
+    let scene = Scene::new().hook("should_wake", "[ ! -e locked ]");
+    let _dormouse = scene.run();
+    let first = scene.client();
+    first.ask("hello");
+    scene.touch("locked");
+    scene.client().ask("hello again");
+    assert_eq!(scene.hooks(), ["should_wake client", "start client"]);
+}
+
+#[test]
+fn each_client_of_a_starting_target_is_judged_for_itself() {
+    let scene =
+        Scene::new().hook("should_wake", "grep -q please").hook("start", "await_file go; launch");
+    let _dormouse = scene.run();
+    let first = scene.client();
+    first.send("please");
+    scene.until("the start hook waits", || scene.hooks().len() == 2);
+    let refused = scene.client();
+    refused.send("now!");
+    assert_eq!(refused.expect_end(), Ending::Closed);
+    scene.touch("go");
+    first.expect("please");
+    assert_eq!(scene.connections(), 1);
+}
+
+#[test]
+fn rule_16_a_service_without_a_plugin_that_works_costs_only_its_own_clients() {
+    let scene = Scene::new()
+        .service("broken")
+        .unset_of("broken", "hooks")
+        .set_of("broken", "lifecycle", "bad")
+        .plugin("bad", "bad.wasm");
+    std::fs::write(scene.path("bad.wasm"), "this is no WebAssembly").expect("a file");
+    let dormouse = scene.run();
+    let line = dormouse.await_line("no client can be served");
+    assert!(line.contains("service=broken"), "{line}");
+    let log = dormouse.log();
+    assert!(log.iter().any(|line| line.contains("bad.wasm")), "it says why: {log:?}");
+    let unlucky: Client = scene.client_of("broken");
+    assert_eq!(unlucky.expect_end(), Ending::Closed);
+    scene.client().ask("hello");
+}
