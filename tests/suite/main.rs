@@ -3,6 +3,7 @@
 mod commands;
 mod config;
 mod demo;
+mod documents;
 mod examples;
 mod flags;
 mod messages;
