@@ -284,3 +284,39 @@ impl Signals {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn complaint(kind: io::ErrorKind) -> Complaint {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("dormouse.toml");
+        let text = "[services.web]\nlisten = \"0.0.0.0:80\"\ntarget = \"10.0.0.7:80\"\n\
+                    hooks = { start = \"true\", stop = \"true\" }\n";
+        std::fs::write(&path, text).unwrap();
+        let (config, _) = config::read(&path).unwrap();
+        let service = &config.services[0];
+        cannot_listen(service, service.listen[0], &kind.into())
+    }
+
+    #[test]
+    fn a_port_that_is_for_root_is_told_with_the_ways_to_have_it() {
+        let expected = Complaint::new(
+            "service `web` can't listen on `0.0.0.0:80`: permission denied",
+        )
+        .remedy(
+            "ports below 1024 are for root: give `listen` a port above, or let Dormouse have this \
+             one (`AmbientCapabilities=CAP_NET_BIND_SERVICE` under systemd, or `setcap \
+             cap_net_bind_service=+ep` on its binary); the port was 80",
+        );
+        assert_eq!(complaint(io::ErrorKind::PermissionDenied), expected);
+    }
+
+    #[test]
+    fn an_error_without_a_remedy_of_its_own_is_told_as_it_is() {
+        let expected = Complaint::new("service `web` can't listen on `0.0.0.0:80`: out of memory")
+            .remedy("see whether the address is meant so");
+        assert_eq!(complaint(io::ErrorKind::OutOfMemory), expected);
+    }
+}

@@ -12,6 +12,7 @@ mod plugin_load;
 mod process;
 mod proxy;
 mod relay;
+mod runtime_messages;
 mod shell;
 mod structure;
 mod support;

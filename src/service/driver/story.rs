@@ -29,7 +29,10 @@ pub(super) struct Story {
 struct Progress {
     began: Option<Instant>,
     told: Option<Instant>,
+    /// The last failure of the plugin that judges readiness.
     last: String,
+    /// Why the target was not ready when it was last asked for.
+    why: String,
 }
 
 impl Story {
@@ -64,6 +67,7 @@ impl Story {
 
     /// The target is not ready; `why` may be empty.
     pub(super) fn not_ready(&mut self, why: &str) {
+        why.clone_into(&mut self.progress.why);
         let now = Instant::now();
         let due = match self.progress.told.or(self.progress.began) {
             Some(told) => now.saturating_duration_since(told) >= PROGRESS_PAUSE,
@@ -155,9 +159,10 @@ impl Story {
             ),
             News::StartTimedOut { in_call, closed, next } => {
                 let timeout = Short(self.shared.config.start_timeout);
-                let (what, hint) = if in_call {
+                let (what, why, hint) = if in_call {
                     (
                         "the start call had not returned",
+                        None,
                         "A start hook has to return once it has launched the server: if it runs \
                          the server itself, let it put it in the background (`server &`, \
                          `systemctl start`, `docker start`). If it needs this long, raise \
@@ -166,12 +171,14 @@ impl Story {
                 } else {
                     (
                         "the target was not ready",
+                        Some(self.progress.why.as_str()).filter(|why| !why.is_empty()),
                         "If it needs longer, raise `start_timeout`; if it listens elsewhere, \
                          correct `target`.",
                     )
                 };
                 error!(
                     service,
+                    why,
                     closed,
                     "{what} after {timeout}: the start is given up and undone; the next one \
                      begins in {} at the earliest. {hint}",

@@ -33,6 +33,6 @@ fn the_log_tells_the_story_of_a_service() {
     let log = scene.stable(&dormouse.log().join("\n")).replace(&address, "[CLIENT]");
     insta::with_settings!({
         omit_expression => true,
-        filters => vec![(r"took=\S+", "took=[TIME]"), (r"idle=\S+", "idle=[TIME]")],
+        filters => vec![(r"(took|idle)=\S+", "$1=[TIME]"), (r"stopped in \S+", "stopped in [TIME]")],
     }, { insta::assert_snapshot!(log) });
 }

@@ -46,7 +46,10 @@ fn rule_8_a_start_that_fails_is_not_tried_again_before_a_client_comes() {
 
 #[test]
 fn rule_8_a_start_hook_that_never_returns_is_ended_with_its_children_undone_and_explained() {
-    let scene = Scene::new().set("start_timeout", "400ms").hook("start", "sleep 1000 & sleep 1000");
+    let scene = Scene::new()
+        .set("start_timeout", "400ms")
+        .set("hold_timeout", "1m")
+        .hook("start", "sleep 1000 & sleep 1000");
     let dormouse = scene.run();
     dormouse.await_line("the target is down; waiting for a client");
     let client = scene.client();

@@ -1,6 +1,7 @@
 //! Clients that are judged before they may wake the target.
 
-use crate::support::proxy::{Client, Ending, Scene};
+use crate::support::guest::Guest;
+use crate::support::proxy::{Ending, Scene};
 
 #[test]
 fn a_client_that_the_gate_refuses_starts_nothing() {
@@ -76,14 +77,51 @@ fn rule_16_a_service_without_a_plugin_that_works_costs_only_its_own_clients() {
         .service("broken")
         .unset_of("broken", "hooks")
         .set_of("broken", "lifecycle", "bad")
-        .plugin("bad", "bad.wasm");
-    std::fs::write(scene.path("bad.wasm"), "this is no WebAssembly").expect("a file");
+        .plugin("bad", "this is no WebAssembly");
     let dormouse = scene.run();
     let line = dormouse.await_line("no client can be served");
     assert!(line.contains("service=broken"), "{line}");
     let log = dormouse.log();
     assert!(log.iter().any(|line| line.contains("bad.wasm")), "it says why: {log:?}");
-    let unlucky: Client = scene.client_of("broken");
-    assert_eq!(unlucky.expect_end(), Ending::Closed);
+    assert_eq!(scene.client_of("broken").expect_end(), Ending::Closed);
     scene.client().ask("hello");
+}
+
+#[test]
+fn rule_16_a_gate_that_crashes_lets_its_client_wake_the_target_or_not_as_the_config_says() {
+    let crashing = Guest::new().gate("(unreachable)").build();
+    let scene = Scene::new()
+        .set("gate", "crashing")
+        .service("strict")
+        .set_of("strict", "gate", "crashing")
+        .set_of("strict", "on_gate_error", "refuse")
+        .plugin("crashing", crashing);
+    let dormouse = scene.run();
+    scene.client().ask("hello");
+    let line = dormouse.await_line("the gate failed, so the client wakes the target");
+    assert!(line.contains("the plugin `crashing` crashed in `should-wake`"), "{line}");
+    let refused = scene.client_of("strict");
+    refused.send("hello");
+    assert_eq!(refused.expect_end(), Ending::Closed);
+    dormouse.await_line("the gate failed, so the client is refused");
+    assert!(scene.hooks_of("strict").is_empty());
+}
+
+#[test]
+fn rule_16_a_gate_that_loops_holds_up_neither_another_services_start_nor_its_clients() {
+    let looping = Guest::new().gate("(loop $again (br $again)) (unreachable)").build();
+    let scene = Scene::new()
+        .service("looping")
+        .set_of("looping", "gate", "looping")
+        .set_of("looping", "gate_timeout", "1h")
+        .plugin("looping", looping);
+    let _dormouse = scene.run();
+    // More than there are threads for decisions, so that all of them loop.
+    let at_the_gate: Vec<_> = (0..8).map(|_| scene.client_of("looping")).collect();
+    at_the_gate.iter().for_each(|client| client.send("let me in"));
+    for _ in 0..100 {
+        scene.client().ask("hello");
+    }
+    assert_eq!(scene.hooks(), ["start client"]);
+    at_the_gate.iter().for_each(|client| client.expect("let me in"));
 }

@@ -13,6 +13,7 @@ mod dormouse;
 mod processes;
 mod sockets;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
@@ -63,6 +64,8 @@ pub(crate) struct Scene {
     folder: tempfile::TempDir,
     /// An address that no other scene has, so that no two compete for a port.
     address: Ipv4Addr,
+    /// The ports that have been given out, and are not taken yet.
+    ports: BTreeSet<u16>,
     config: toml::Table,
     log: Arc<Mutex<Vec<String>>>,
 }
@@ -75,13 +78,10 @@ impl Scene {
         let mut scene = Scene {
             address: address_for(folder.path()),
             folder,
+            ports: BTreeSet::new(),
             config: toml::Table::new(),
             log: Arc::default(),
         };
-        scene.config.insert("state_dir".into(), "state".into());
-        // One for all scenes, so that the shell plugin is compiled once.
-        let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache");
-        scene.config.insert("cache_dir".into(), cache.display().to_string().into());
         scene.config.insert("services".into(), toml::Table::new().into());
         scene.script("start", "launch");
         scene.script("stop", "halt");
@@ -89,7 +89,7 @@ impl Scene {
     }
 
     /// Adds a service with the same hooks and a server of its own.
-    pub(crate) fn service(self, name: &str) -> Scene {
+    pub(crate) fn service(mut self, name: &str) -> Scene {
         let (listen, target) = (self.free_port().to_string(), self.free_port().to_string());
         self.set_of(name, "listen", listen)
             .set_of(name, "target", target)
@@ -122,8 +122,10 @@ impl Scene {
         self
     }
 
-    /// Adds a plugin.
-    pub(crate) fn plugin(mut self, name: &str, file: &str) -> Scene {
+    /// Adds a plugin with this content of its file.
+    pub(crate) fn plugin(mut self, name: &str, component: impl AsRef<[u8]>) -> Scene {
+        let file = format!("{name}.wasm");
+        fs::write(self.path(&file), component).expect("a file");
         let plugins = self.config.entry("plugins").or_insert_with(|| toml::Table::new().into());
         let mut plugin = toml::Table::new();
         plugin.insert("wasm".into(), file.into());
@@ -338,10 +340,15 @@ impl Scene {
         }
     }
 
-    /// A port of this scene's address that nobody uses.
-    pub(crate) fn free_port(&self) -> SocketAddr {
-        let listener = TcpListener::bind((self.address, 0)).expect("a loopback address");
-        listener.local_addr().expect("an address")
+    /// A port of this scene's address that nobody uses or will use.
+    fn free_port(&mut self) -> SocketAddr {
+        loop {
+            let listener = TcpListener::bind((self.address, 0)).expect("a loopback address");
+            let address = listener.local_addr().expect("an address");
+            if self.ports.insert(address.port()) {
+                return address;
+            }
+        }
     }
 
     /// What was logged, with what is different in each run replaced: for snapshots.

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -28,6 +29,9 @@ impl<'a> Dormouse<'a> {
             .current_dir(scene.path(""))
             .env(MARK, scene.path(""))
             .env("HOME", scene.path(""))
+            .env("STATE_DIRECTORY", scene.path("state"))
+            // One for all scenes, so that the shell plugin is compiled once.
+            .env("CACHE_DIRECTORY", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
             .env_remove("RUST_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
