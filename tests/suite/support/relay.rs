@@ -149,6 +149,7 @@ pub(crate) async fn fill(stream: &mut TcpStream) -> usize {
     let mut written = 0;
     while let Ok(more) = timeout(Duration::from_millis(200), stream.write(&piece)).await {
         written += more.expect("written");
+        assert!(written < 1 << 30, "bytes vanish without end");
     }
     written
 }
