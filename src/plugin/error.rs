@@ -89,6 +89,13 @@ pub enum LoadFault {
          it again, with tools that are not newer than this Dormouse"
     )]
     Invalid(String),
+    /// The kernel refuses memory for native code.
+    #[error(
+        "this process may not have memory for native code, without which no plugin runs: {0}. Under \
+         systemd, leave out `MemoryDenyWriteExecute=`; otherwise see what denies it (SELinux, \
+         seccomp)"
+    )]
+    NoCodeMemory(String),
     /// It makes none of our decisions.
     #[error(
         "it makes no decision: it exports {}, and none of {}. Export one of these; \
