@@ -14,7 +14,7 @@ fi
 
 # In the background: what a start hook leaves behind when it returns is not touched, and Ctrl-C in
 # the terminal of Dormouse does not reach it.
-nohup python3 -m http.server "$DORMOUSE_TARGET_PORT" \
-  --bind "$DORMOUSE_TARGET_HOST" --directory site </dev/null >server.log 2>&1 &
+nohup python3 -m http.server "${DORMOUSE_TARGET_PORT:-8081}" \
+  --bind "${DORMOUSE_TARGET_HOST:-127.0.0.1}" --directory site </dev/null >server.log 2>&1 &
 echo $! >server.pid
 echo "the server starts as process $!"

@@ -133,7 +133,7 @@ impl Proxy {
             traffic: traffic.handle().clone(),
             decisions: decisions.clone(),
             drivers: TaskTracker::new(),
-            paths: Paths::new(Mode::Adaptive, Paths::DEFAULT_LIMIT),
+            paths: Paths::new(Mode::Adaptive, self.config.relay.memory),
         };
         let host = Arc::new(Host::new(&self.config).map_err(|error| {
             Failure::from(Complaint::new(format!("plugins can't be run: {error}")))

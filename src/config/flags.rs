@@ -9,7 +9,7 @@ use super::commands::Hooks;
 use super::fault::{Fault, Problem};
 use super::folders::Surroundings;
 use super::values::{self, Folder, YEAR};
-use super::{Config, DRAIN, Faults, PluginId, Target, plugin, service};
+use super::{Config, DRAIN, Faults, PluginId, Relay, Target, plugin, service};
 
 /// The name of the service that the flags describe.
 const NAME: &str = "default";
@@ -64,6 +64,7 @@ fn understand(flags: &Flags, faults: &mut Vec<Fault>) -> Option<Config> {
     let surroundings = Surroundings::of_process();
     Some(Config {
         drain: DRAIN,
+        relay: Relay::default(),
         state_dir: surroundings.state(),
         cache_dir: surroundings.cache(),
         services: vec![service::plain(NAME, listen, target, PluginId(0), cooldown?)],

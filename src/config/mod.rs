@@ -46,6 +46,9 @@ use service::Services;
 use toml::de::DeTable;
 use values::Folder;
 
+/// An example of the table `relay`.
+const RELAY: &str = "a table, such as `{ memory = \"256MiB\" }`";
+
 /// How long open connections may finish, if the config does not say.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -146,11 +149,39 @@ fn understand(text: &str, path: &Path, faults: &mut Vec<Fault>) -> Option<Config
     let place = |value: &Value<'_>, faults: &mut Vec<Fault>| directory(value, &folder, faults);
     let state_dir = table.take_or("state_dir", surroundings.state(), place, faults);
     let cache_dir = table.take_or("cache_dir", surroundings.cache(), place, faults);
+    let relay = table.take_or(
+        "relay",
+        Relay::default(),
+        |value, faults| {
+            let table = Table::of(value, "relay".into(), value.place.clone(), RELAY, faults)?;
+            relay(table, faults)
+        },
+        faults,
+    );
     let mut plugins = Plugins::read(table.take("plugins"), &folder, faults);
     let services = Services::new(&folder).read(table.take("services"), &mut plugins, faults);
     table.finish(faults);
     let plugins = plugins.finish(faults);
-    Some(Config { drain: drain?, state_dir: state_dir?, cache_dir: cache_dir?, services, plugins })
+    Some(Config {
+        drain: drain?,
+        relay: relay?,
+        state_dir: state_dir?,
+        cache_dir: cache_dir?,
+        services,
+        plugins,
+    })
+}
+
+/// `relay`: how bytes are passed on.
+fn relay(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Relay> {
+    let memory = table.take_or(
+        "memory",
+        Relay::default().memory,
+        |value, faults| value.size("memory", 1 << 20..=64 << 30, "from 1MiB to 64GiB", faults),
+        faults,
+    );
+    table.finish(faults);
+    Some(Relay { memory: memory? })
 }
 
 /// A folder, relative to that of the config.

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub struct Config {
     /// How long open connections may finish after the first signal.
     pub drain: Duration,
+    /// How bytes are passed on.
+    pub relay: Relay,
     /// Where `state` of plugins is kept.
     pub state_dir: PathBuf,
     /// Where compiled plugins are kept.
@@ -27,6 +29,21 @@ impl Config {
     /// The plugin that `id` names.
     pub fn plugin(&self, id: PluginId) -> &Plugin {
         &self.plugins[id.0]
+    }
+}
+
+/// How bytes are passed on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Relay {
+    /// How many bytes all connections together may hold that one side has sent and the other has
+    /// not accepted.
+    pub memory: usize,
+}
+
+impl Default for Relay {
+    /// As many large pipes as Linux lets a user have, and a thousand buffers.
+    fn default() -> Self {
+        Relay { memory: 128 << 20 }
     }
 }
 

@@ -18,8 +18,6 @@ pub(super) const SHELL: &str = "shell";
 const PLUGIN: &str = "`[plugins.NAME]` with `wasm = \"FILE.wasm\"`";
 const ALLOW: &str = "a table, such as `{ exec = [\"/usr/bin/docker\"] }`";
 const LIMITS: &str = "a table, such as `{ memory = \"64MiB\", cpu = \"1s\" }`";
-const SIZE: &str = "a string with a unit, such as `\"64MiB\"`";
-
 /// All plugins of a config: those that are declared, and of these the ones that are used.
 pub(super) struct Plugins {
     declared: Vec<Declared>,
@@ -261,7 +259,7 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
     let memory = table.take_or(
         "memory",
         default.memory,
-        |value, faults| size(value, "memory", 1 << 20, 4 << 30, "from 1MiB to 4GiB", faults),
+        |value, faults| value.size("memory", 1 << 20..=4 << 30, "from 1MiB to 4GiB", faults),
         faults,
     );
     let cpu = table.take_or("cpu", default.cpu, time, faults);
@@ -269,7 +267,7 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
     let output = table.take_or(
         "output",
         default.output,
-        |value, faults| size(value, "output", 1 << 10, 1 << 20, "from 1KiB to 1MiB", faults),
+        |value, faults| value.size("output", 1 << 10..=1 << 20, "from 1KiB to 1MiB", faults),
         faults,
     );
     let log_lines = table.take_or(
@@ -281,7 +279,7 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
     let state = table.take_or(
         "state",
         default.state,
-        |value, faults| size(value, "state", 1 << 10, 64 << 20, "from 1KiB to 64MiB", faults),
+        |value, faults| value.size("state", 1 << 10..=64 << 20, "from 1KiB to 64MiB", faults),
         faults,
     );
     table.finish(faults);
@@ -293,25 +291,4 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
         log_lines: log_lines?,
         state: state?,
     })
-}
-
-/// A size from `least` to `most` bytes.
-fn size(
-    value: &Value<'_>,
-    key: &'static str,
-    least: u64,
-    most: u64,
-    bounds: &'static str,
-    faults: &mut Vec<Fault>,
-) -> Option<usize> {
-    let text = value.text("a size", SIZE, faults)?;
-    let Some(size) = values::size(text) else {
-        faults.push(value.fault(Problem::BadSize { key, text: text.to_owned() }));
-        return None;
-    };
-    let size = (least..=most).contains(&size).then(|| usize::try_from(size).ok()).flatten();
-    if size.is_none() {
-        faults.push(value.out_of_range(bounds));
-    }
-    size
 }

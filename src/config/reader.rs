@@ -5,6 +5,7 @@
 //! [`Table`] knows which keys it was asked for; in the end those that nobody asked for are unknown,
 //! and those that somebody asked for are the ones that may have been meant.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use toml::Spanned;
@@ -237,6 +238,26 @@ impl<'t> Value<'t> {
                 None
             }
         }
+    }
+
+    /// A size in bytes within `allowed`; `bounds` says so in words.
+    pub(super) fn size(
+        &self,
+        key: &'static str,
+        allowed: RangeInclusive<u64>,
+        bounds: &'static str,
+        faults: &mut Vec<Fault>,
+    ) -> Option<usize> {
+        let text = self.text("a size", "a string with a unit, such as `\"64MiB\"`", faults)?;
+        let Some(size) = values::size(text) else {
+            faults.push(self.fault(Problem::BadSize { key, text: text.to_owned() }));
+            return None;
+        };
+        let size = allowed.contains(&size).then(|| usize::try_from(size).ok()).flatten();
+        if size.is_none() {
+            faults.push(self.out_of_range(bounds));
+        }
+        size
     }
 
     /// The fault that this is too small or too large.

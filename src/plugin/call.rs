@@ -1,10 +1,11 @@
-//! One call: a fresh instance, a deadline, and an answer or a failure.
+//! One call: an instance, a deadline, and an answer or a failure.
 //!
 //! ```text
-//! decide::Lifecycle::start ─┐
-//! decide::Judge::ready ─────┤   Instance::new      a store with the worker's grants and limits
-//! decide::Gate ─────────────┼─> Instance::ask      instantiates, calls, within the allowance
-//! decide::Idleness ─────────┘   Instance::judge    failure, trap or late: who is to blame
+//! decide::Lifecycle ─┐
+//! decide::Judge ─────┤   Caller::store    what the worker is granted, and its limits
+//! decide::Gate ──────┼─> Caller::begin    a full allowance, and a deadline
+//! decide::Idleness ──┘   Caller::wait     instantiates and calls, within the allowance
+//!                        Caller::judge    an answer, a failure, a trap or late: who is to blame
 //! ```
 //!
 //! An instance that has trapped or was interrupted can't be entered again: its store is dropped.

@@ -14,7 +14,9 @@ use super::text;
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// The engine refuses the machine.
-    #[error("plugins can't be run on this machine: {0}. Dormouse supports x86-64 and ARM64")]
+    #[error(
+        "plugins can't be run on this machine: {0}. They need Linux on x86-64, ARM64, RISC-V or s390x"
+    )]
     Engine(String),
     /// The thread that interrupts plugins did not start.
     #[error("the clock of the plugins can't be started: {0}. Are too many threads running?")]
@@ -87,6 +89,13 @@ pub enum LoadFault {
          it again, with tools that are not newer than this Dormouse"
     )]
     Invalid(String),
+    /// The kernel refuses memory for native code.
+    #[error(
+        "this process may not have memory for native code, without which no plugin runs: {0}. Under \
+         systemd, leave out `MemoryDenyWriteExecute=`; otherwise see what denies it (SELinux, \
+         seccomp)"
+    )]
+    NoCodeMemory(String),
     /// It makes none of our decisions.
     #[error(
         "it makes no decision: it exports {}, and none of {}. Export one of these; \
@@ -130,9 +139,9 @@ pub enum LoadFault {
     )]
     LacksDecision {
         /// The service.
-        service: String,
+        service: Box<str>,
         /// The plugin's name.
-        plugin: String,
+        plugin: Box<str>,
         /// What it lacks.
         decision: Decision,
         /// What it makes.

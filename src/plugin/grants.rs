@@ -58,7 +58,7 @@ pub(super) fn command(plugin: &Plugin, program: &str, arguments: &[String]) -> R
         None => {
             let grants = plugin.allow.exec.iter().chain([&wanted]).map(toml_command);
             format!(
-                "To allow it, write:\n[plugins.{}.allow]\nexec = [{}]",
+                "To allow it, write this under `[plugins.{}.allow]`: exec = [{}]",
                 toml_key(&plugin.name),
                 grants.collect::<Vec<_>>().join(", ")
             )

@@ -23,6 +23,9 @@ const MAGIC: &[u8] = b"\0asm";
 /// What comes then: the version, and whether it is a module or a component.
 const CORE_MODULE: &[u8] = &[1, 0, 0, 0];
 
+/// How wasmtime says that the kernel refuses memory for code.
+const CODE_MEMORY: &str = "memory executable";
+
 /// Reads, compiles (or takes from the cache) and links the component of `source`.
 pub(super) fn load(linker: &Linker<Guest>, source: &PluginSource) -> Result<Loaded, LoadFault> {
     let component = match source {
@@ -59,8 +62,14 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, LoadFault> {
 /// Compiles the component in `bytes`.
 pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadFault> {
     check_format(bytes)?;
-    Component::from_binary(engine, bytes)
-        .map_err(|error| LoadFault::Invalid(LoadFault::reason(&error)))
+    Component::from_binary(engine, bytes).map_err(|error| {
+        let reason = LoadFault::reason(&error);
+        if reason.contains(CODE_MEMORY) {
+            LoadFault::NoCodeMemory(reason)
+        } else {
+            LoadFault::Invalid(reason)
+        }
+    })
 }
 
 /// Is it a component at all?

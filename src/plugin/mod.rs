@@ -4,12 +4,12 @@
 //! host loads it, gives it what the config grants, and answers the port [`decide`] with it. What
 //! holds whatever a plugin does:
 //!
-//! - It reaches nothing outside its sandbox that its config does not grant ([`grants`]).
+//! - It reaches nothing outside its sandbox that its config does not grant (`grants`).
 //! - Each call has a fresh instance (a conversation at the gate keeps one), a CPU time, a deadline
-//!   and a memory cap ([`allowance`]), so it costs its own call and nothing else.
-//! - What it says and answers is checked, cut and escaped ([`answers`], [`text`]).
+//!   and a memory cap (`allowance`), so it costs its own call and nothing else.
+//! - What it says and answers is checked, cut and escaped (`answers`, `text`).
 //! - What goes wrong is told as a sentence that says whose fault it is and what would help
-//!   ([`error`] while loading, [`blame`] in calls).
+//!   (`error` while loading, `blame` in calls).
 //!
 //! ```text
 //! config::Plugin ─ load ─ exports ─> Loaded        once a process and component
@@ -272,8 +272,8 @@ impl Host {
         loaded: &Loaded,
     ) -> LoadError {
         let fault = LoadFault::LacksDecision {
-            service: service.name.clone(),
-            plugin: plugin.name.clone(),
+            service: service.name.as_str().into(),
+            plugin: plugin.name.as_str().into(),
             decision,
             exports: loaded.decisions(),
         };

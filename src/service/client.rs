@@ -88,7 +88,11 @@ async fn wait(
         stream = presence::awaken(admitted.stream).ok()?;
         let target = match admitted.target {
             Some(target) => Ok(target),
-            None => shared.dialer.dial().await,
+            None => {
+                // The semaphore is never closed, and first come, first served.
+                let _turn = shared.connects.acquire().await;
+                shared.dialer.dial().await
+            }
         };
         match target {
             Ok(target) => {

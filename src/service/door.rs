@@ -160,19 +160,82 @@ mod tests {
         assert!(door.lock());
     }
 
+    /// Each operation on the door is one atomic step, so these are all the ways in which three
+    /// clients and a driver can meet: every order of their steps.
+    #[test]
+    fn rule_5_no_order_of_steps_has_a_client_inside_of_a_locked_door() {
+        let door = Arc::new(Door::default());
+        door.open(Period(1));
+        let orders = meet(&door, &mut Vec::new(), [2; 3], 4, false);
+        assert!(orders > 1_000, "only {orders} orders");
+    }
+
+    /// Goes on in every order from here, and counts the orders. `clients`: how many steps each
+    /// client has left; it enters with the first, if it can, and leaves with the second. `driver`:
+    /// how many times it locks, or opens what it has `locked`.
+    fn meet(
+        door: &Arc<Door>,
+        inside: &mut Vec<(usize, Inside)>,
+        clients: [u32; 3],
+        driver: u32,
+        locked: bool,
+    ) -> u32 {
+        assert!(!locked || inside.is_empty(), "inside of a locked door");
+        assert_eq!(door.inside(), inside.len() as u64);
+        let word = door.word.load(Ordering::Acquire);
+        let mut orders = 0;
+        for client in 0..clients.len() {
+            if clients[client] == 0 {
+                continue;
+            }
+            let mut left = clients;
+            left[client] -= 1;
+            let guests: Vec<usize> = inside.iter().map(|(who, _)| *who).collect();
+            if clients[client] == 2 {
+                if let Some(guard) = door.enter() {
+                    inside.push((client, guard));
+                } else {
+                    left[client] = 0;
+                }
+            } else {
+                inside.retain(|(who, _)| *who != client);
+            }
+            orders += meet(door, inside, left, driver, locked);
+            undo(door, inside, word, &guests);
+        }
+        if driver > 0 {
+            let guests: Vec<usize> = inside.iter().map(|(who, _)| *who).collect();
+            let locks = if locked {
+                door.open(Period(2));
+                false
+            } else {
+                door.lock()
+            };
+            orders += meet(door, inside, clients, driver - 1, locks);
+            undo(door, inside, word, &guests);
+        }
+        orders.max(1)
+    }
+
+    /// Brings the door and those inside back to an earlier moment.
+    fn undo(door: &Arc<Door>, inside: &mut Vec<(usize, Inside)>, word: u64, guests: &[usize]) {
+        inside.clear();
+        inside.extend(guests.iter().map(|who| (*who, door.admit(period_of(word)))));
+        door.word.store(word, Ordering::Release);
+    }
+
     #[test]
     fn rule_5_no_client_is_inside_of_a_locked_door_whatever_the_threads_do() {
         let door = Arc::new(Door::default());
         let locked = Arc::new(AtomicBool::new(false));
+        door.open(Period(1));
         let clients: Vec<_> = (0..3)
             .map(|_| {
                 let (door, locked) = (Arc::clone(&door), Arc::clone(&locked));
                 thread::spawn(move || {
-                    let mut entered = 0;
-                    while entered < 2_000 {
+                    for _ in 0..2_000 {
                         if let Some(inside) = door.enter() {
                             assert!(!locked.load(Ordering::SeqCst), "inside of a locked door");
-                            entered += 1;
                             drop(inside);
                         }
                         thread::yield_now();
@@ -180,13 +243,14 @@ mod tests {
                 })
             })
             .collect();
-        while clients.iter().any(|client| !client.is_finished()) {
+        for _ in 0..2_000 {
             if door.lock() {
                 locked.store(true, Ordering::SeqCst);
                 thread::yield_now();
                 locked.store(false, Ordering::SeqCst);
+                door.open(Period(1));
             }
-            door.open(Period(1));
+            thread::yield_now();
         }
         for client in clients {
             client.join().unwrap();

@@ -47,6 +47,11 @@ use crate::config;
 use crate::decide::{self, Client, Deciders};
 use crate::lifecycle::{ClientId, Phase};
 
+/// How many held clients are connected to the target at a time. All at once would overflow the
+/// queue of a server that has just begun to listen, and what the kernel drops there it tries again
+/// only a second later.
+const CONNECTS: usize = 64;
+
 /// A running service.
 pub struct Service {
     shared: Arc<Shared>,
@@ -64,6 +69,8 @@ struct Shared {
     decisions: Handle,
     /// One permit for each conversation at the gate.
     gates: Semaphore,
+    /// One permit for each held client that is being connected.
+    connects: Semaphore,
     phase: AtomicU8,
     next_client: AtomicU64,
     accept_errors: Throttle,
@@ -165,6 +172,7 @@ impl Shared {
         let (inbox, received) = mpsc::unbounded_channel();
         let shared = Shared {
             gates: Semaphore::new(config.max_gates),
+            connects: Semaphore::new(CONNECTS),
             config,
             door: Arc::new(Door::default()),
             inbox,

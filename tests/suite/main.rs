@@ -1,8 +1,14 @@
 //! Everything that needs more than one module, in one binary. See `docs/architecture.md`, "Tests".
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that fails here should fail loudly"
+)]
 
 mod commands;
 mod config;
 mod demo;
+mod documents;
 mod examples;
 mod flags;
 mod messages;

@@ -11,6 +11,7 @@ use dormouse::config::{Decider, PluginId, PluginSource};
 use dormouse::plugin::{Compilations, Decision, LoadFault};
 use tracing::Level;
 
+use crate::support::command::Folder;
 use crate::support::guest::{Guest, package};
 use crate::support::stage::Stage;
 use crate::support::told::Told;
@@ -378,11 +379,15 @@ fn inspect_tells_decisions_imports_and_grants() {
         .import("other: interface { f: func(); }", "f", "f", "")
         .export("run: func()")
         .function(r#"(func (export "run"))"#);
-    let stage = Stage::new(&guest.build());
-    let text = dormouse::cli::inspect::execute(&stage.file()).unwrap();
-    let (first, rest) = text.split_once('\n').unwrap();
-    assert!(first.ends_with(" KiB)"), "{first}");
-    insta::assert_snapshot!(stage.without_paths(rest), @r#"
+    let folder = Folder::new();
+    let component = guest.build();
+    folder.write("p.wasm", &component);
+    let size = format!("({})", bytesize::ByteSize(component.len() as u64));
+    let told = folder.dormouse(&["plugin", "inspect", "p.wasm"]).replace(&size, "([SIZE])");
+    insta::assert_snapshot!(told, @r#"
+exit status: 0
+----- stdout -----
+p.wasm ([SIZE])
 
 Decisions:
   lifecycle  starts and stops the target
@@ -398,16 +403,22 @@ Imports:
 For the config:
 
 [plugins.p]
-wasm = "[FOLDER]/p.wasm"
+wasm = "p.wasm"
 [plugins.p.allow]
 exec = [["PROGRAM", "ARGUMENT"]]  # it runs commands: say which
 env = []  # names of variables, if it reads any
+----- stderr -----
 "#);
 }
 
 #[test]
 fn inspect_of_what_is_no_component_says_so() {
-    let stage = Stage::new(&Guest::new().core_module());
-    let error = dormouse::cli::inspect::execute(&stage.file()).unwrap_err();
-    insta::assert_snapshot!(stage.without_paths(&error.to_string()), @"`[FOLDER]/p.wasm` can't be loaded: it is a core module, and a plugin is a component. Build it for `wasm32-wasip2`, or make a component of it: `wasm-tools component new MODULE.wasm -o PLUGIN.wasm`");
+    let folder = Folder::new();
+    folder.write("p.wasm", Guest::new().core_module());
+    insta::assert_snapshot!(folder.dormouse(&["plugin", "inspect", "p.wasm"]), @r#"
+exit status: 1
+----- stdout -----
+----- stderr -----
+error: `p.wasm` can't be loaded: it is a core module, and a plugin is a component. Build it for `wasm32-wasip2`, or make a component of it: `wasm-tools component new MODULE.wasm -o PLUGIN.wasm`
+"#);
 }

@@ -8,6 +8,7 @@
 use std::io;
 use std::process::Command;
 
+use dormouse::config::Relay;
 use dormouse::service::relay::{End, Mode, Outcome, Paths, Side, Usage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -134,7 +135,7 @@ on_both_paths! {
     async fn early_bytes_reach_the_target_first(mode) {
         let early = Noise::new(8).bytes(200_000);
         let late = Noise::new(9).bytes(200_000);
-        let paths = Paths::new(mode, Paths::DEFAULT_LIMIT);
+        let paths = Paths::new(mode, Relay::default().memory);
         let mut wire = Wire::with(&paths, &early).await;
         let (_, arrived) = tokio::join!(
             send_in_pieces(&mut wire.client, &late, || 70_000),
@@ -146,7 +147,7 @@ on_both_paths! {
     }
 
     async fn early_bytes_and_an_early_end_are_both_passed_on(mode) {
-        let paths = Paths::new(mode, Paths::DEFAULT_LIMIT);
+        let paths = Paths::new(mode, Relay::default().memory);
         let (mut client, mut inside) = pair().await;
         let (target_inside, mut target) = pair().await;
         client.write_all(b"question").await.expect("written");
@@ -254,7 +255,7 @@ on_both_paths! {
         }
         let usage = paths.usage();
         let bytes = usage.buffer_bytes + ((usage.pipes + usage.spare_pipes) << 20);
-        let least = 40 * 2 * 2048 + (64 << 10);
+        let least = 40 * 2 * 2048 + (256 << 10);
         assert!(bytes > 0, "nothing was held, so nothing was tested");
         assert!(bytes <= limit + least, "{usage:?}");
 
@@ -266,7 +267,7 @@ on_both_paths! {
     }
 
     async fn idle_connections_own_no_buffer_and_no_pipe(mode) {
-        let paths = Paths::new(mode, Paths::DEFAULT_LIMIT);
+        let paths = Paths::new(mode, Relay::default().memory);
         let mut wires = Vec::new();
         let bytes = Noise::new(11).bytes(300_000);
         for _ in 0..200 {
@@ -301,7 +302,7 @@ on_both_paths! {
     }
 
     async fn a_flood_leaves_other_connections_their_turn(mode) {
-        let paths = Paths::new(mode, Paths::DEFAULT_LIMIT);
+        let paths = Paths::new(mode, Relay::default().memory);
         let flooded = Wire::with(&paths, b"").await;
         let _flood = Flood::new(&flooded.client, &flooded.target).await;
         let mut wire = Wire::with(&paths, b"").await;

@@ -119,6 +119,19 @@ fn the_architecture_page_names_every_module_and_only_tests_that_there_are() {
     assert!(lost.is_empty(), "there are no tests {lost:?}");
 }
 
+#[test]
+fn the_architecture_page_names_every_state_and_every_event() {
+    let page = read("docs/architecture.md");
+    for (name, path) in [("State", "lifecycle/mod.rs"), ("Event", "lifecycle/vocabulary.rs")] {
+        let source = all().into_iter().find(|source| source.path == path).unwrap();
+        let variants = variants(&source, name);
+        assert!(variants.len() >= 10, "{variants:?}");
+        for variant in variants {
+            assert!(page.contains(&format!("`{variant}`")), "`{variant}` is not on the page");
+        }
+    }
+}
+
 // The rules.
 
 const NOTHING: [String; 0] = [];
@@ -217,6 +230,28 @@ fn dependencies() -> Vec<String> {
     let dependencies = manifest["dependencies"].as_table().unwrap();
     assert!(dependencies.contains_key("tokio"), "{dependencies:?}");
     dependencies.keys().map(|name| name.replace('-', "_")).collect()
+}
+
+/// The names of an enum's variants.
+fn variants(source: &Source, name: &str) -> Vec<String> {
+    let begins = |tokens: &[Token]| tokens[0].text == "enum" && tokens[1].text == name;
+    let start = source.tokens.windows(2).position(begins).unwrap() + 2;
+    let (mut variants, mut open) = (Vec::new(), 0);
+    for pair in source.tokens[start..].windows(2) {
+        match pair[0].text.as_str() {
+            "{" | "(" => open += 1,
+            "}" | ")" => open -= 1,
+            _ => {}
+        }
+        let begins = matches!(pair[0].text.as_str(), "{" | ",");
+        if open == 1 && begins && pair[1].text.starts_with(char::is_uppercase) {
+            variants.push(pair[1].text.clone());
+        }
+        if open == 0 {
+            break;
+        }
+    }
+    variants
 }
 
 /// The names of all test functions.
@@ -371,6 +406,12 @@ fn a_file_is_as_long_as_it_is_without_its_tests() {
     assert_eq!(length(format!("#[cfg(test)]\nmod tests;\n{}", line.repeat(499))), 499);
     assert_eq!(long_files(&source("plugin/mod.rs", &line.repeat(501))).len(), 1);
     assert_eq!(long_files(&source("plugin/tests.rs", &line.repeat(501))), NOTHING);
+}
+
+#[test]
+fn the_variants_of_an_enum_are_found_whatever_they_carry() {
+    let text = "enum Other { No }\nenum State { A, B { c: D, e: F }, G(H, I), J }\nenum K { L }";
+    assert_eq!(variants(&source("lifecycle/mod.rs", text)[0], "State"), ["A", "B", "G", "J"]);
 }
 
 #[test]

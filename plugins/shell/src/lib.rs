@@ -21,11 +21,10 @@ mod settings;
 mod text;
 
 use bindings::dormouse::plugin::settings as host_settings;
-use bindings::dormouse::plugin::target;
 use bindings::dormouse::plugin::types::{
     Cause, Client, Failure, FailureKind, Milliseconds, Phase, Service,
 };
-use bindings::exports::dormouse::plugin::gate::{self, Reply, Verdict};
+use bindings::exports::dormouse::plugin::gate::{self, Reply};
 use bindings::exports::dormouse::plugin::idleness::{self, IdlenessAnswer};
 use bindings::exports::dormouse::plugin::lifecycle;
 use bindings::exports::dormouse::plugin::readiness::{self, ReadinessAnswer};
@@ -38,57 +37,44 @@ struct Shell;
 
 impl lifecycle::Guest for Shell {
     fn start(service: Service, cause: Cause) -> Result<(), Failure> {
-        let hook = settings()?.required(Name::Start)?;
+        let hook = settings()?.hook(Name::Start)?;
         let output = hook.run(Environment::of(&service).cause(&cause), None)?;
         answer::done(&hook, &output)
     }
 
     fn stop(service: Service, cause: Cause) -> Result<(), Failure> {
-        let hook = settings()?.required(Name::Stop)?;
+        let hook = settings()?.hook(Name::Stop)?;
         let output = hook.run(Environment::of(&service).cause(&cause), None)?;
         answer::done(&hook, &output)
     }
 }
 
 impl readiness::Guest for Shell {
-    /// Without a hook, ready means what it means without a plugin: a TCP connection succeeds.
     fn ready(service: Service, attempt: u32) -> Result<ReadinessAnswer, Failure> {
-        let Some(hook) = settings()?.optional(Name::Ready) else {
-            return Ok(match target::probe() {
-                Ok(()) => ReadinessAnswer::Ready(None),
-                Err(why) => ReadinessAnswer::NotYet(why),
-            });
-        };
+        let hook = settings()?.hook(Name::Ready)?;
         let output = hook.run(Environment::of(&service).attempt(attempt), None)?;
         answer::readiness(&hook, &output)
     }
 }
 
 impl gate::Guest for Shell {
-    /// Without a hook, every client may wake the target.
     fn should_wake(
         service: Service,
         client: Client,
         phase: Phase,
         data: Vec<u8>,
     ) -> Result<Reply, Failure> {
-        let verdict = match settings()?.optional(Name::ShouldWake) {
-            Some(hook) => {
-                let environment = Environment::of(&service).client_at_gate(&client, phase);
-                answer::verdict(&hook, &hook.run(environment, Some(data))?)?
-            }
-            None => Verdict::Wake,
-        };
+        let hook = settings()?.hook(Name::ShouldWake)?;
+        let environment = Environment::of(&service).client_at_gate(&client, phase);
+        let output = hook.run(environment, Some(data))?;
+        let verdict = answer::verdict(&hook, &output)?;
         Ok(Reply { send: Vec::new(), consumed: 0, verdict })
     }
 }
 
 impl idleness::Guest for Shell {
-    /// Without a hook, the target may be stopped.
     fn should_sleep(service: Service, idle_for: Milliseconds) -> Result<IdlenessAnswer, Failure> {
-        let Some(hook) = settings()?.optional(Name::ShouldSleep) else {
-            return Ok(IdlenessAnswer::Sleep);
-        };
+        let hook = settings()?.hook(Name::ShouldSleep)?;
         let output = hook.run(Environment::of(&service).idle_for(idle_for), None)?;
         answer::idleness(&hook, &output)
     }

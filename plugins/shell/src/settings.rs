@@ -29,14 +29,10 @@ impl Settings {
         Ok(Self { hooks })
     }
 
-    /// The hook of this name, if there is one.
-    pub(crate) fn optional(self, name: Name) -> Option<Hook> {
-        self.hooks.into_iter().find(|hook| hook.name == name)
-    }
-
-    /// The hook of this name, without which the decision can't be made.
-    pub(crate) fn required(self, name: Name) -> Result<Hook, Failure> {
-        self.optional(name).ok_or_else(|| Failure {
+    /// The hook of this name. Dormouse asks only for decisions that have one, so that a missing hook
+    /// is a fault of the settings.
+    pub(crate) fn hook(self, name: Name) -> Result<Hook, Failure> {
+        self.hooks.into_iter().find(|hook| hook.name == name).ok_or_else(|| Failure {
             kind: FailureKind::WrongSettings,
             message: format!(
                 "the settings have no hook `{name}`. Add one, for example {name} = \"./{name}.sh\""
@@ -83,21 +79,27 @@ mod tests {
     #[test]
     fn a_list_is_a_program_with_its_arguments_and_a_text_is_a_program() {
         let json = r#"{"start": ["/start.sh", "-x", ""], "should_wake": "/gate"}"#;
-        let settings = || Settings::parse(json).ok();
         assert_eq!(
-            settings().and_then(|settings| settings.optional(Name::Start)),
-            Some(hook(Name::Start, "/start.sh", &["-x", ""]))
+            Settings::parse(json),
+            Ok(Settings {
+                hooks: vec![
+                    hook(Name::ShouldWake, "/gate", &[]),
+                    hook(Name::Start, "/start.sh", &["-x", ""])
+                ]
+            })
         );
-        assert_eq!(
-            settings().and_then(|settings| settings.optional(Name::ShouldWake)),
-            Some(hook(Name::ShouldWake, "/gate", &[]))
-        );
-        assert_eq!(settings().and_then(|settings| settings.optional(Name::Stop)), None);
     }
 
     #[test]
-    fn a_hook_that_is_needed_and_missing_is_named() {
-        let failure = Settings { hooks: vec![] }.required(Name::Stop).map_err(|f| f.message);
+    fn a_hook_is_found_by_its_name() {
+        let hooks = || vec![hook(Name::Start, "/start.sh", &[]), hook(Name::Stop, "/stop.sh", &[])];
+        let found = Settings { hooks: hooks() }.hook(Name::Stop);
+        assert_eq!(found.map_err(|failure| failure.message), Ok(hooks().remove(1)));
+    }
+
+    #[test]
+    fn a_hook_that_is_missing_is_named() {
+        let failure = Settings { hooks: vec![] }.hook(Name::Stop).map_err(|f| f.message);
         assert_eq!(
             failure,
             Err("the settings have no hook `stop`. Add one, for example stop = \"./stop.sh\""

@@ -376,6 +376,10 @@ impl World {
         }
         let open: usize = self.questions.len();
         assert!(open <= 1, "{open} questions at a time");
+        if let State::Asleep { refuses: true, .. } = self.lifecycle.state {
+            let held = self.lifecycle.waiting.first_held();
+            assert_eq!(held, None, "held for a target that nobody can start");
+        }
         if awake {
             let held = |waiter: &&Waiter| waiter.stage != Stage::AtGate;
             let forgotten = self.lifecycle.waiting.clients.values().filter(held).count();

@@ -16,6 +16,9 @@
 //! When Dormouse is gone, the first `cat` ends at its next write, and a second one takes its place
 //! that throws everything away. It ends when the last process that holds the pipe has ended.
 //!
+//! The drain starts when the hook has exited: while it runs, Dormouse reads itself. So a crash of
+//! Dormouse in the middle of a hook still costs what this hook has begun.
+//!
 //! Dormouse keeps the reading end too, without using it: should the drain not start, or be killed,
 //! then it reads itself, which is good for as long as it runs.
 

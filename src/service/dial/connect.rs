@@ -18,60 +18,96 @@ const RETRIES: u32 = 4;
 /// How long the first retry waits. Each waits twice as long as the one before.
 const FIRST_WAIT: Duration = Duration::from_millis(5);
 
-/// Connects to `address` until `deadline`.
+/// A connection that was begun.
+#[derive(Debug)]
+pub(super) struct Attempt {
+    stream: TcpStream,
+    is_connected: bool,
+}
+
+impl Attempt {
+    /// Asks for a connection to `address`, without waiting for it.
+    pub(super) fn begin(address: SocketAddr, keepalive: Option<Keepalive>) -> io::Result<Attempt> {
+        let socket = socket::open(address)?;
+        socket::prepare(SockRef::from(&socket), keepalive)?;
+        if let Err(error) = socket.connect(&address.into())
+            && Errno::from_io_error(&error) != Some(Errno::INPROGRESS)
+        {
+            return Err(error);
+        }
+        // On one machine the other end has answered by now. To see that here saves the task a turn.
+        let is_connected = socket.peer_addr().is_ok();
+        let stream = TcpStream::from_std(socket.into())?;
+        if is_connected {
+            refuse_itself(&stream, address)?;
+        }
+        Ok(Attempt { stream, is_connected })
+    }
+
+    /// The connection, if it is there already.
+    pub(super) fn connected(self) -> Result<TcpStream, Attempt> {
+        if self.is_connected { Ok(self.stream) } else { Err(self) }
+    }
+
+    async fn finish(self, address: SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
+        let stream = match self.connected() {
+            Ok(stream) => return Ok(stream),
+            Err(Attempt { stream, .. }) => stream,
+        };
+        timeout_at(deadline, stream.writable()).await??;
+        if let Some(error) = stream.take_error()? {
+            return Err(error);
+        }
+        refuse_itself(&stream, address)?;
+        Ok(stream)
+    }
+}
+
+/// Connects to `address` until `deadline`, going on from a first attempt.
 ///
 /// # Errors
 ///
 /// Those of the system; `ENETUNREACH` also where it says `EADDRNOTAVAIL` but isn't out of ports.
 pub(super) async fn connect(
+    first: io::Result<Attempt>,
     address: SocketAddr,
     deadline: Instant,
     keepalive: Option<Keepalive>,
 ) -> io::Result<TcpStream> {
+    let mut attempt = first;
     let mut wait = FIRST_WAIT;
     for _ in 0..RETRIES {
-        match attempt(address, deadline, keepalive).await {
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
-                if !has_route(address) {
-                    return Err(Errno::NETUNREACH.into());
-                }
-            }
-            result => return result,
+        let error = match attempt {
+            Ok(attempt) => match attempt.finish(address, deadline).await {
+                Ok(stream) => return Ok(stream),
+                Err(error) => error,
+            },
+            Err(error) => error,
+        };
+        if error.kind() != io::ErrorKind::AddrNotAvailable {
+            return Err(error);
+        }
+        if !has_route(address) {
+            return Err(Errno::NETUNREACH.into());
         }
         sleep(wait).await;
         wait *= 2;
+        attempt = Attempt::begin(address, keepalive);
     }
-    attempt(address, deadline, keepalive).await
+    attempt?.finish(address, deadline).await
 }
 
-async fn attempt(
-    address: SocketAddr,
-    deadline: Instant,
-    keepalive: Option<Keepalive>,
-) -> io::Result<TcpStream> {
-    let socket = socket::open(address)?;
-    socket::prepare(SockRef::from(&socket), keepalive)?;
-    let under_way = match socket.connect(&address.into()) {
-        Ok(()) => false,
-        Err(error) if Errno::from_io_error(&error) == Some(Errno::INPROGRESS) => true,
-        Err(error) => return Err(error),
-    };
-    let stream = TcpStream::from_std(socket.into())?;
-    if under_way {
-        timeout_at(deadline, stream.writable()).await??;
-        if let Some(error) = stream.take_error()? {
-            return Err(error);
-        }
-    }
-    if is_connected_to_itself(&stream, address)? {
+/// Fails for a socket that is connected to itself: nobody listens there.
+fn refuse_itself(stream: &TcpStream, address: SocketAddr) -> io::Result<()> {
+    if is_connected_to_itself(stream, address)? {
         let _ = stream.set_zero_linger();
         return Err(Errno::CONNREFUSED.into());
     }
-    Ok(stream)
+    Ok(())
 }
 
-/// Whether the system chose, for our end of a connection to one of our own ports, that very port.
-/// Then the socket is connected to itself, and nobody listens there.
+/// Whether the system chose, for our end of a connection to one of our own ports, that very port,
+/// and so connected the socket to itself.
 pub(super) fn is_connected_to_itself(stream: &TcpStream, address: SocketAddr) -> io::Result<bool> {
     Ok(address.port() >= lowest_own_port() && stream.local_addr()? == address)
 }

@@ -14,6 +14,7 @@ mod place;
 #[cfg(test)]
 mod tests;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -23,7 +24,7 @@ use tokio::time::{Instant, timeout_at};
 
 pub use error::{DialError, DialErrorKind};
 
-use self::connect::connect;
+use self::connect::{Attempt, connect};
 use self::place::Place;
 use super::socket::Keepalive;
 use crate::config::Target;
@@ -67,24 +68,37 @@ impl Dialer {
     /// most.
     pub async fn dial(&self) -> Result<TcpStream, DialError> {
         let place = self.place();
-        let deadline = Instant::now() + self.connect_timeout;
-        let addresses = match place.known() {
-            Some(addresses) => addresses,
-            None => match timeout_at(deadline, place.resolve()).await {
-                Ok(Ok(addresses)) => addresses,
-                Ok(Err(error)) => return Err(DialError::unresolved(place.target(), error)),
-                Err(_) => return Err(DialError::unresolved(place.target(), place::no_answer())),
-            },
-        };
-        self.dial_any(&place, &addresses, deadline).await
+        let mut first = place.literal().map(|address| Attempt::begin(address, self.keepalive));
+        if let Some(Ok(attempt)) = first {
+            match attempt.connected() {
+                Ok(stream) => return Ok(stream),
+                Err(attempt) => first = Some(Ok(attempt)),
+            }
+        }
+        // In a box: a client's task has room for this future as long as it lives.
+        Box::pin(self.dial_patiently(&place, first)).await
     }
 
-    /// Tries one address after the other. Each gets its share of the time that is left, so that
+    async fn dial_patiently(
+        &self,
+        place: &Place,
+        first: Option<io::Result<Attempt>>,
+    ) -> Result<TcpStream, DialError> {
+        let deadline = Instant::now() + self.connect_timeout;
+        match timeout_at(deadline, place.addresses()).await {
+            Ok(Ok(addresses)) => self.dial_any(place, &addresses, first, deadline).await,
+            Ok(Err(error)) => Err(DialError::unresolved(place.target(), error)),
+            Err(_) => Err(DialError::unresolved(place.target(), place::no_answer())),
+        }
+    }
+
+    /// Tries one address after the other; `first` is an attempt at the first of them. Each gets its share of the time that is left, so that
     /// one that keeps silent leaves some to the next.
     async fn dial_any(
         &self,
         place: &Place,
         addresses: &[SocketAddr],
+        mut first: Option<io::Result<Attempt>>,
         deadline: Instant,
     ) -> Result<TcpStream, DialError> {
         let mut failure: Option<DialError> = None;
@@ -93,7 +107,9 @@ impl Dialer {
             let now = Instant::now();
             let share = deadline.saturating_duration_since(now) / left.max(1);
             left = left.saturating_sub(1);
-            match connect(address, now + share, self.keepalive).await {
+            let attempt = first.take();
+            let attempt = attempt.unwrap_or_else(|| Attempt::begin(address, self.keepalive));
+            match connect(attempt, address, now + share, self.keepalive).await {
                 Ok(stream) => return Ok(stream),
                 Err(error) => {
                     let error = DialError::new(place.target(), address, error);

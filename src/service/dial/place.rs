@@ -19,7 +19,7 @@ const HOLDS: Duration = Duration::from_secs(3);
 pub(super) struct Place {
     target: Target,
     /// The address, if the target is named by it.
-    literal: Option<Arc<[SocketAddr]>>,
+    literal: Option<SocketAddr>,
     found: Mutex<Option<Found>>,
 }
 
@@ -32,7 +32,7 @@ struct Found {
 impl Place {
     pub(super) fn new(target: Target) -> Place {
         let literal = target.host.parse::<IpAddr>().ok();
-        let literal = literal.map(|address| [SocketAddr::new(address, target.port)].into());
+        let literal = literal.map(|address| SocketAddr::new(address, target.port));
         Place { target, literal, found: Mutex::new(None) }
     }
 
@@ -41,18 +41,21 @@ impl Place {
         &self.target
     }
 
-    /// The addresses, if they are known without asking anybody. Never empty.
-    pub(super) fn known(&self) -> Option<Arc<[SocketAddr]>> {
-        self.literal.clone()
+    /// The address, if the target is named by it.
+    pub(super) fn literal(&self) -> Option<SocketAddr> {
+        self.literal
     }
 
-    /// The addresses of the name, in the order in which they should be tried. Never empty. One
-    /// client asks, and others who come meanwhile wait for its answer.
+    /// The addresses, in the order in which they should be tried. Never empty. Where a name has to
+    /// be looked up, one client asks, and others who come meanwhile wait for its answer.
     ///
     /// # Errors
     ///
     /// The name has no address, or nobody could be asked. The next call asks again.
-    pub(super) async fn resolve(&self) -> io::Result<Arc<[SocketAddr]>> {
+    pub(super) async fn addresses(&self) -> io::Result<Arc<[SocketAddr]>> {
+        if let Some(address) = self.literal {
+            return Ok([address].into());
+        }
         let mut found = self.found.lock().await;
         if let Some(found) = &*found
             && found.since.elapsed() < HOLDS

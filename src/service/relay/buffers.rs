@@ -5,15 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::pool::Counted;
 
-/// The size of a buffer, and of a read in the portable path, in bytes.
-pub(super) const BUFFER: usize = 64 << 10;
+/// The size of a read in the portable path, and of what may have to be kept of it, in bytes.
+pub(super) const BUFFER: usize = 256 << 10;
 
-/// How many bytes are read at a time, and kept, when memory is used up. So few get a buffer of
-/// just their size.
+/// How many bytes are read at a time, and kept, when memory is used up.
 pub(super) const LEAST: usize = 2 << 10;
 
-/// How many unused buffers are kept for later.
-const SPARE: usize = 16;
+/// So many bytes or fewer get a buffer of just their size, and more a whole one.
+const SMALL: usize = 64 << 10;
+
+/// How many unused whole buffers are kept for later.
+const SPARE: usize = 8;
 
 /// Where buffers come from and go back to.
 #[derive(Debug, Default)]
@@ -38,7 +40,7 @@ impl Buffers {
 
     /// A buffer with these bytes.
     pub(super) fn take(&self, bytes: &[u8]) -> Buffer {
-        if bytes.len() <= LEAST {
+        if bytes.len() <= SMALL {
             return self.adopt(bytes.to_vec());
         }
         let spare = self.spare().pop();

@@ -24,7 +24,7 @@ use super::splice::{self, Piped};
 /// How many reads are made before others get a turn.
 ///
 /// Tokio's own budget (128 operations) must last for both directions, or the second would starve.
-const READS_PER_TURN: usize = 16;
+const READS_PER_TURN: usize = 4;
 
 /// A read of so many bytes is worth a pipe for the next.
 #[cfg(target_os = "linux")]

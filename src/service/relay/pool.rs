@@ -52,10 +52,6 @@ pub struct Usage {
 }
 
 impl Paths {
-    /// A limit that fits most machines, in bytes: as many pipes as Linux lets a user have at this
-    /// size, and a thousand buffers.
-    pub const DEFAULT_LIMIT: usize = 128 << 20;
-
     /// Paths that carry in this mode, with so many bytes for what is under way.
     pub fn new(mode: Mode, limit: usize) -> Paths {
         #[cfg(not(target_os = "linux"))]

@@ -112,7 +112,11 @@ async fn each_question_of_a_conversation_has_its_own_cpu_time() {
 
 #[tokio::test]
 async fn waiting_ends_at_the_deadline_of_the_call() {
-    let mut stage = Stage::new(&Guest::new().readiness(WAITING).import_probe().build());
+    let guest = Guest::bare()
+        .lifecycle("(call $done)", "(call $probe (i32.const 2048)) (call $done)")
+        .readiness("(call $probe (i32.const 2048)) (call $not_yet (i32.const 0) (i32.const 0))")
+        .import("dormouse:plugin/target@0.1.0", "probe", "probe", "(param i32)");
+    let mut stage = Stage::new(&guest.build());
     let listener = full_listener().await;
     stage.service().target.host = "127.0.0.1".to_owned();
     stage.service().target.port = listener.port();
@@ -124,15 +128,7 @@ async fn waiting_ends_at_the_deadline_of_the_call() {
     assert!(began.elapsed() >= Duration::from_millis(200));
     insta::assert_snapshot!(broken(&failure), @"the plugin `p` did not return from `ready` within 200ms. If it needs longer, raise `limits.call` in `[plugins.p]`");
     let failure = deciders.lifecycle.stop(Cause::Cooldown, Duration::from_millis(200)).await;
-    insta::assert_snapshot!(broken(&failure.unwrap_err()), @"");
-}
-
-const WAITING: &str = "(call $probe (i32.const 2048)) (call $not_yet (i32.const 0) (i32.const 0))";
-
-impl Guest {
-    fn import_probe(self) -> Guest {
-        self.import("dormouse:plugin/target@0.1.0", "probe", "probe", "(param i32)")
-    }
+    insta::assert_snapshot!(broken(&failure.unwrap_err()), @"the plugin `p` did not return from `stop` within 200ms. If it needs longer, raise `stop_timeout` in `[services.s]`");
 }
 
 /// A listener whose queue is full: a connect to it waits.

@@ -25,17 +25,13 @@ async fn a_command_that_is_not_granted_is_denied_and_told_once() {
     let failure = start(&deciders).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Denied);
     insta::assert_snapshot!(failure.message, @r#"
-the plugin `p`: the config does not let this plugin run ["docker", "start", "m\"c"]. To allow it, write:
-[plugins.p.allow]
-exec = [["docker", "start", "m\"c"]]
+the plugin `p`: the config does not let this plugin run ["docker", "start", "m\"c"]. To allow it, write this under `[plugins.p.allow]`: exec = [["docker", "start", "m\"c"]]
 "#);
     start(&deciders).await.unwrap_err();
     let warnings = told.at(Level::WARN);
     assert_eq!(warnings.len(), 1);
     insta::assert_snapshot!(warnings[0], @r#"
-the plugin wanted to run ["docker", "start", "m\"c"] and was denied. To allow it, write:
-[plugins.p.allow]
-exec = [["docker", "start", "m\"c"]] plugin="p" service="s"
+the plugin wanted to run ["docker", "start", "m\"c"] and was denied. To allow it, write this under `[plugins.p.allow]`: exec = [["docker", "start", "m\"c"]] plugin="p" service="s"
 "#);
 }
 
@@ -45,9 +41,7 @@ async fn a_granted_program_with_other_arguments_is_denied() {
     grant(stage.plugin(), "/bin/echo", Some(&["hello"]));
     let failure = start(&stage.deciders().await).await.unwrap_err();
     insta::assert_snapshot!(failure.message, @r#"
-the plugin `p`: the config does not let this plugin run ["/bin/echo", "hello", "world"]. To allow it, write:
-[plugins.p.allow]
-exec = [["/bin/echo", "hello"], ["/bin/echo", "hello", "world"]]
+the plugin `p`: the config does not let this plugin run ["/bin/echo", "hello", "world"]. To allow it, write this under `[plugins.p.allow]`: exec = [["/bin/echo", "hello"], ["/bin/echo", "hello", "world"]]
 "#);
     grant(stage.plugin(), "/bin/echo", Some(&["hello", "world"]));
     let failure = start(&stage.deciders().await).await.unwrap_err();

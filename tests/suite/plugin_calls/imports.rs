@@ -117,3 +117,73 @@ async fn log_lines_carry_plugin_and_service_and_are_bounded() {
     }
     assert_eq!(told.at(Level::WARN).len(), 4);
 }
+
+/// Calls a function of WASI that returns a result, and tells the digit of its error's case.
+fn refused_by_wasi(call: &str) -> Guest {
+    starting(&format!(
+        "{call}
+         (if (i32.eqz (i32.load8_u (i32.const {RETURNED}))) (then (return (call $done))))
+         (call $fail (i32.const 2) (call $digit (i32.load8_u (i32.const {}))) (i32.const 1))",
+        RETURNED + 4
+    ))
+}
+
+/// The case `access-denied` of the errors of `wasi:sockets`.
+const ACCESS_DENIED: &str = "the plugin `p`: 1";
+
+#[tokio::test]
+async fn a_guest_cannot_make_a_tcp_socket() {
+    let call = format!("(call $make (i32.const 0) (i32.const {RETURNED}))");
+    let interface = "wasi:sockets/tcp-create-socket@0.2.0";
+    let guest =
+        refused_by_wasi(&call).import(interface, "create-tcp-socket", "make", "(param i32 i32)");
+    assert_eq!(failed_start(&guest).await.message, ACCESS_DENIED);
+}
+
+#[tokio::test]
+async fn a_guest_cannot_make_a_udp_socket() {
+    let call = format!("(call $make (i32.const 0) (i32.const {RETURNED}))");
+    let interface = "wasi:sockets/udp-create-socket@0.2.0";
+    let guest =
+        refused_by_wasi(&call).import(interface, "create-udp-socket", "make", "(param i32 i32)");
+    assert_eq!(failed_start(&guest).await.message, ACCESS_DENIED);
+}
+
+#[tokio::test]
+async fn a_guest_cannot_look_up_a_name() {
+    // The name of the service's own target, which stands in its parameters.
+    let call = format!(
+        "(call $look_up (call $network) (local.get $host) (local.get $host_len) \
+         (i32.const {RETURNED}))"
+    );
+    let guest = refused_by_wasi(&call)
+        .import(
+            "wasi:sockets/instance-network@0.2.0",
+            "instance-network",
+            "network",
+            "(result i32)",
+        )
+        .import(
+            "wasi:sockets/ip-name-lookup@0.2.0",
+            "resolve-addresses",
+            "look_up",
+            "(param i32 i32 i32 i32)",
+        );
+    let mut stage = Stage::new(&guest.build());
+    stage.service().target.host = "localhost".to_owned();
+    let failure = start(&stage.deciders().await).await.unwrap_err();
+    // The case `permanent-resolver-failure`.
+    assert_eq!(failure.message, "the plugin `p`: D");
+}
+
+#[tokio::test]
+async fn a_guest_has_no_folder() {
+    let guest = starting(&format!(
+        "(call $folders (i32.const {RETURNED}))
+         (call $fail (i32.const 2)
+            (call $digit (i32.load (i32.const {}))) (i32.const 1))",
+        RETURNED + 4
+    ))
+    .import("wasi:filesystem/preopens@0.2.0", "get-directories", "folders", "(param i32)");
+    assert_eq!(failed_start(&guest).await.message, "the plugin `p`: 0");
+}

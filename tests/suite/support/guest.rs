@@ -7,6 +7,8 @@
 //! Memory of a guest: answers at 1024, what host functions return at 2048, the test's own texts
 //! from 4096, and from 256 KiB what the host writes into the guest.
 
+#![allow(clippy::expect_used, reason = "a test that fails here should fail loudly")]
+
 use std::fmt::Write;
 use std::path::Path;
 
@@ -39,10 +41,46 @@ const WASI: &str = r"
     package wasi:random@0.3.0 {
         interface random { get-random-u64: func() -> u64; }
     }
+    package wasi:filesystem@0.2.0 {
+        interface types { resource descriptor; }
+        interface preopens {
+            use types.{descriptor};
+            get-directories: func() -> list<tuple<descriptor, string>>;
+        }
+    }
     package wasi:sockets@0.2.0 {
         interface network {
             resource network;
-            enum error-code { unknown, access-denied }
+            enum error-code {
+                unknown, access-denied, not-supported, invalid-argument, out-of-memory, timeout,
+                concurrency-conflict, not-in-progress, would-block, invalid-state,
+                new-socket-limit, address-not-bindable, address-in-use, remote-unreachable,
+                connection-refused, connection-reset, connection-aborted, datagram-too-large,
+                name-unresolvable, temporary-resolver-failure, permanent-resolver-failure
+            }
+            enum ip-address-family { ipv4, ipv6 }
+        }
+        interface instance-network {
+            use network.{network};
+            instance-network: func() -> network;
+        }
+        interface tcp { resource tcp-socket; }
+        interface tcp-create-socket {
+            use network.{error-code, ip-address-family};
+            use tcp.{tcp-socket};
+            create-tcp-socket: func(address-family: ip-address-family) -> result<tcp-socket, error-code>;
+        }
+        interface udp { resource udp-socket; }
+        interface udp-create-socket {
+            use network.{error-code, ip-address-family};
+            use udp.{udp-socket};
+            create-udp-socket: func(address-family: ip-address-family) -> result<udp-socket, error-code>;
+        }
+        interface ip-name-lookup {
+            use network.{network, error-code};
+            resource resolve-address-stream;
+            resolve-addresses: func(network: borrow<network>, name: string)
+                -> result<resolve-address-stream, error-code>;
         }
     }
 ";

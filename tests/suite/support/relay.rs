@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use dormouse::config::Relay;
 use dormouse::service::relay::{Mode, Outcome, Paths, Side, relay};
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,7 +29,7 @@ pub(crate) struct Wire {
 impl Wire {
     /// Connects both and relays between them.
     pub(crate) async fn new(mode: Mode) -> Wire {
-        Wire::with(&Paths::new(mode, Paths::DEFAULT_LIMIT), b"").await
+        Wire::with(&Paths::new(mode, Relay::default().memory), b"").await
     }
 
     /// The same with these paths, and bytes that were read from the client before.
@@ -148,6 +149,7 @@ pub(crate) async fn fill(stream: &mut TcpStream) -> usize {
     let mut written = 0;
     while let Ok(more) = timeout(Duration::from_millis(200), stream.write(&piece)).await {
         written += more.expect("written");
+        assert!(written < 1 << 30, "bytes vanish without end");
     }
     written
 }

@@ -1,5 +1,7 @@
 //! A stage for plugins: a config with one service and its plugins, and folders of its own.
 
+#![allow(clippy::expect_used, reason = "a test that fails here should fail loudly")]
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -89,6 +91,7 @@ fn config(folder: &Path, plugin: Plugin) -> Config {
     let by_plugin = Decider::IfExported(PluginId(0));
     Config {
         drain: Duration::from_secs(10),
+        relay: dormouse::config::Relay::default(),
         state_dir: folder.join("state"),
         cache_dir: folder.join("cache"),
         services: vec![Service {
