@@ -1,6 +1,6 @@
 //! Stories of the whole program, over loopback, with hooks that start and stop a real process.
 //!
-//! Numbers are those of the rules of the lifecycle, in `docs/architecture.md`.
+//! Those about a rule of the lifecycle have its number, as in `src/lifecycle/tests/stories.rs`.
 
 mod beginning;
 mod connected;

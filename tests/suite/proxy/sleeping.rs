@@ -61,6 +61,7 @@ fn rule_5_without_a_cool_down_the_stop_follows_the_last_client() {
         dormouse.await_line("the target is stopped");
     }
     assert_eq!(scene.hooks(), ["start client", "stop cooldown"].repeat(3));
+    assert!(!dormouse.has_logged("no client is left"), "what is over needn't be told");
 }
 
 #[test]

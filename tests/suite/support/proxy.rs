@@ -34,35 +34,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The variable by which the processes of a scene are known.
 const MARK: &str = "DORMOUSE_SCENE";
 
-/// What every hook of a scene begins with. `launch [MODE [FILE]]` starts the server in the
-/// background, `halt` ends it, and `await_file` waits for a file.
-const WORDS: &str = r#"
-service=$DORMOUSE_SERVICE
-echo "$service $hook ${DORMOUSE_CAUSE:-}${DORMOUSE_ATTEMPT:+attempt $DORMOUSE_ATTEMPT}" >> hooks.log
-launch() {
-    "$server" "$DORMOUSE_TARGET_HOST:$DORMOUSE_TARGET_PORT" "$service.journal" "$@" > /dev/null 2>&1 &
-    echo $! > "$service.pid"
-}
-halt() {
-    [ -e "$service.pid" ] || return 0
-    pid=$(cat "$service.pid")
-    kill -9 "$pid" 2> /dev/null
-    while is_running; do sleep 0.01; done
-}
-is_running() {
-    # A process listens for as long as one of its threads is there.
-    for thread in "/proc/$pid/task/"*; do
-        case "$(cat "$thread/stat" 2> /dev/null)" in
-            '' | *') Z '* | *') X '*) ;;
-            *) return 0 ;;
-        esac
-    done
-    return 1
-}
-await_file() {
-    while [ ! -e "$1" ]; do sleep 0.01; done
-}
-"#;
+/// What every hook of a scene begins with.
+const WORDS: &str = include_str!("proxy/words.sh");
 
 /// A folder in which Dormouse serves `web`, and perhaps more services.
 pub(crate) struct Scene {
