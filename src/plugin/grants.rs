@@ -213,9 +213,11 @@ mod tests {
         let mut plugin = plugin(&[("true", None), ("docker", Some(&["stop", "mc"]))]);
         plugin.name = "my docker".to_owned();
         let Err(denial) = command(&plugin, "docker", &wanted) else { panic!("it is granted") };
-        let toml = denial.remedy.split_once('\n').map_or("", |(_, toml)| toml);
-        let parsed: toml::Table = toml.parse().unwrap_or_default();
-        let exec = &parsed["plugins"]["my docker"]["allow"]["exec"];
+        assert!(!denial.remedy.contains('\n'), "a line of a log has no breaks");
+        let (table, toml) = denial.remedy.split_once("`: ").unwrap();
+        assert!(table.ends_with("[plugins.\"my docker\".allow]"), "{table}");
+        let parsed: toml::Table = toml.parse().unwrap();
+        let exec = &parsed["exec"];
         assert_eq!(exec[0].as_str(), Some("true"));
         assert_eq!(exec[1][1].as_str(), Some("stop"));
         assert_eq!(exec[2][0].as_str(), Some("docker"));

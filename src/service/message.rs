@@ -7,8 +7,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::door::Inside;
-use super::driver::Reply;
-use crate::decide::{Client, Deciders, Gate};
+use crate::decide::{Client, Deciders, Failure, Gate, Readiness, SleepVerdict};
 use crate::lifecycle::{Call, ClientId, Period, Reason};
 
 /// To the driver.
@@ -42,6 +41,17 @@ pub(super) struct Refusal {
     pub(super) period: Period,
     /// How long it had been held before.
     pub(super) waited: Duration,
+}
+
+/// The answer to a question.
+pub(super) enum Reply {
+    Started(Result<(), Failure>),
+    Stopped(Result<(), Failure>),
+    Ready(Result<Readiness, Failure>),
+    /// Readiness as a connection shows it.
+    Connected(Result<Option<TcpStream>, String>),
+    Probed(Result<Option<TcpStream>, String>),
+    MaySleep(Result<SleepVerdict, Failure>),
 }
 
 /// To a waiting client.

@@ -13,10 +13,10 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::story::Short;
 use crate::config::{Service, Target};
-use crate::decide::{Answer, Cause, Deciders, Failure, FailureKind, Readiness, SleepVerdict};
+use crate::decide::{Answer, Cause, Deciders, Failure, FailureKind, SleepVerdict};
 use crate::lifecycle::Call;
 use crate::service::dial::Dialer;
-use crate::service::message::Message;
+use crate::service::message::{Message, Reply};
 
 /// How long one attempt to connect may take while the target starts: a machine that is still down
 /// swallows the first packets, and a fresh attempt finds it sooner than the kernel's retries.
@@ -48,17 +48,6 @@ impl Reach for Dialer {
     fn redirect(&self, target: Option<Target>) {
         self.set(target);
     }
-}
-
-/// The answer to a question.
-pub(in crate::service) enum Reply {
-    Started(Result<(), Failure>),
-    Stopped(Result<(), Failure>),
-    Ready(Result<Readiness, Failure>),
-    /// Readiness as a connection shows it.
-    Connected(Result<Option<TcpStream>, String>),
-    Probed(Result<Option<TcpStream>, String>),
-    MaySleep(Result<SleepVerdict, Failure>),
 }
 
 /// A question, in the words of the port.

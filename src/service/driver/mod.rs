@@ -15,9 +15,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
-use super::message::{Message, Order, Waiter};
+use super::message::{Message, Order, Reply, Waiter};
 pub use calls::Reach;
-pub(super) use calls::Reply;
 use calls::{Calls, Request};
 use story::Story;
 
