@@ -24,6 +24,17 @@ fn rule_4_each_client_of_an_awake_target_is_one_connection_and_runs_no_hook() {
 }
 
 #[test]
+fn a_service_may_listen_in_several_places() {
+    let mut scene = Scene::new();
+    let places = [scene.free_port(), scene.free_port()];
+    let scene = scene.set("listen", places.map(|place| place.to_string()).to_vec());
+    let dormouse = scene.run();
+    dormouse.await_line("listening");
+    places.map(|place| Client::connect(place).ask("hello"));
+    assert_eq!(scene.hooks(), ["start client"]);
+}
+
+#[test]
 fn a_client_that_ends_first_still_gets_its_answer() {
     let scene = Scene::new().hook("start", "launch count");
     let _dormouse = scene.run();

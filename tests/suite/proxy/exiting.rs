@@ -89,6 +89,29 @@ fn rule_14_with_stop_on_exit_a_target_that_sleeps_is_left_alone() {
 }
 
 #[test]
+fn rule_14_with_stop_on_exit_a_target_that_starts_is_stopped_too() {
+    let scene = Scene::new().set("stop_on_exit", true).hook("start", "launch; await_file never");
+    let mut dormouse = scene.run();
+    let held = scene.client();
+    scene.until("the server listens", || scene.is_up());
+    dormouse.terminate();
+    held.expect_end();
+    assert_eq!(scene.hooks(), ["start client", "stop exit"]);
+    scene.until("nothing is left", || scene.processes().is_empty());
+}
+
+#[test]
+fn rule_14_a_signal_that_comes_while_plugins_are_compiled_ends_it_as_well() {
+    let scene = Scene::new().set_global("cache_dir", "nothing-yet");
+    let mut dormouse = scene.run();
+    let held = scene.client();
+    dormouse.terminate();
+    held.expect_end();
+    dormouse.await_line("all done");
+    assert!(scene.hooks().is_empty());
+}
+
+#[test]
 fn rule_14_a_second_signal_ends_at_once() {
     let scene = Scene::new().set_global("drain", "1h");
     let mut dormouse = scene.run();

@@ -318,7 +318,7 @@ impl Scene {
     }
 
     /// A port of this scene's address that nobody uses or will use.
-    fn free_port(&mut self) -> SocketAddr {
+    pub(crate) fn free_port(&mut self) -> SocketAddr {
         loop {
             let listener = TcpListener::bind((self.address, 0)).expect("a loopback address");
             let address = listener.local_addr().expect("an address");
