@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::pool::Counted;
+use super::counted::Counted;
 
 /// The size of a read in the portable path, and of what may have to be kept of it, in bytes.
 pub(super) const BUFFER: usize = 256 << 10;

@@ -9,8 +9,9 @@ use std::task::{Context, Poll};
 
 use tokio::net::TcpStream;
 
-use super::direction::{Direction, Fault};
+use super::direction::Direction;
 use super::pool::Paths;
+use super::read::Fault;
 use super::socket::Socket;
 use super::{End, Outcome, Side};
 

@@ -6,8 +6,8 @@ use std::io;
 use std::task::{Context, Poll};
 
 use super::buffers::{BUFFER, Buffer};
-use super::direction::{Fault, Received};
 use super::pool::Paths;
+use super::read::{Fault, Received};
 use super::socket::Socket;
 
 thread_local! {

@@ -17,6 +17,7 @@ use std::task::{Context, Poll};
 
 use super::copy::{self, Kept};
 use super::pool::Paths;
+use super::read::{Fault, Received};
 use super::socket::Socket;
 #[cfg(target_os = "linux")]
 use super::splice::{self, Piped};
@@ -57,24 +58,6 @@ enum Carried {
     Kept(Kept),
     #[cfg(target_os = "linux")]
     Piped(Piped),
-}
-
-/// Why a direction failed.
-pub(super) enum Fault {
-    /// The side that is read from failed.
-    Reading(io::Error),
-    /// The side that is written to failed.
-    Writing(io::Error),
-}
-
-/// What became of one read.
-pub(super) enum Received<Rest> {
-    /// There is nothing to read; the task will be woken.
-    Nothing,
-    /// Nothing more will come.
-    End,
-    /// `read` bytes came, `written` of them were written, the others are the rest.
-    Bytes { read: usize, written: usize, rest: Option<Rest> },
 }
 
 impl Direction {

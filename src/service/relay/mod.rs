@@ -34,10 +34,12 @@
 mod buffers;
 mod connection;
 mod copy;
+mod counted;
 mod direction;
 #[cfg(target_os = "linux")]
 mod pipes;
 mod pool;
+mod read;
 mod socket;
 #[cfg(target_os = "linux")]
 mod splice;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::pipe::{PipeFlags, fcntl_getpipe_size, fcntl_setpipe_size, pipe_with};
 
-use super::pool::Counted;
+use super::counted::Counted;
 
 /// The size that is asked for, in bytes.
 pub(super) const PIPE: usize = 1 << 20;

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 #[cfg(target_os = "linux")]
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use super::buffers::{self, BUFFER, Buffer, Buffers};
 #[cfg(target_os = "linux")]
@@ -122,25 +122,5 @@ impl Paths {
     /// Takes a pipe back, which must be empty.
     pub(super) fn take_pipe_back(&self, pipe: Pipe) {
         self.0.pipes.put(pipe);
-    }
-}
-
-/// Adds to a count for as long as it lives.
-#[derive(Debug)]
-pub(super) struct Counted {
-    count: Arc<AtomicUsize>,
-    amount: usize,
-}
-
-impl Counted {
-    pub(super) fn new(count: &Arc<AtomicUsize>, amount: usize) -> Counted {
-        count.fetch_add(amount, Ordering::Relaxed);
-        Counted { count: count.clone(), amount }
-    }
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.count.fetch_sub(self.amount, Ordering::Relaxed);
     }
 }

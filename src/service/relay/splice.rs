@@ -10,9 +10,9 @@ use std::task::{Context, Poll};
 use rustix::io::Errno;
 use rustix::pipe::{SpliceFlags, splice};
 
-use super::direction::{Fault, Received};
 use super::pipes::Pipe;
 use super::pool::Paths;
+use super::read::{Fault, Received};
 use super::socket::Socket;
 
 /// Bytes that were read and not yet written, in a pipe.
