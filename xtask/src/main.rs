@@ -1,5 +1,7 @@
 //! The project's own chores: `cargo xtask COMMAND`. One file a command.
 
+#[cfg(target_os = "linux")]
+mod bench;
 mod cargo;
 mod files;
 mod guest;
@@ -17,6 +19,8 @@ Usage: cargo xtask COMMAND
 Commands:
   test [ARGUMENTS]   installs what the tests need, checks the embedded components, runs all tests;
                      arguments go to the test runner (cargo nextest, or cargo test without it)
+  bench [OPTIONS]    compares a release build with other proxies, for docs/performance.md;
+                     `bench --help` says more
   plugins            builds the embedded components and writes their lock files
   plugins --check    fails if an embedded component is not what its sources say
 ";
@@ -26,6 +30,13 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.as_slice() {
         ["test", rest @ ..] => test::run(rest),
+        #[cfg(target_os = "linux")]
+        ["bench", rest @ ..] => bench::run(rest),
+        // A part of `bench`, which starts it.
+        #[cfg(target_os = "linux")]
+        ["bench-load", rest @ ..] => bench::load::run(rest),
+        #[cfg(not(target_os = "linux"))]
+        ["bench", ..] => Err("`bench` needs Linux: it reads /proc".to_owned()),
         ["plugins"] => plugins::build(),
         ["plugins", "--check"] => plugins::check(),
         ["help" | "--help" | "-h"] => {
