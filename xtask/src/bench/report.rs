@@ -63,7 +63,7 @@ fn circumstances(
             machine.open_files,
         ),
         format!(
-            "Load average {} before and {} after. During {contended} of {count} measurements \
+            "Load average {} before and {} after. During {contended} of {count} loads \
              others used more than {:.0} % of the machine.",
             machine.load_before,
             machine::load_average(),

@@ -78,10 +78,11 @@ impl Samples {
             .any(|(of, by, _)| *of == metric && contender.is_none_or(|contender| contender == *by))
     }
 
-    /// How many samples there are, and how many while others used the machine.
+    /// How many samples there are of loads, and how many of them while others used the machine.
     pub fn contended(&self) -> (usize, usize) {
-        let contended = self.samples.values().filter(|sample| sample.get("contended").is_some());
-        (self.samples.len(), contended.count())
+        let loads: Vec<f64> =
+            self.samples.values().filter_map(|sample| sample.get("contended")).collect();
+        (loads.len(), loads.iter().filter(|contended| **contended > 0.0).count())
     }
 }
 
@@ -159,12 +160,12 @@ mod tests {
     #[test]
     fn samples_are_told_apart_by_metric_contender_and_round() {
         let mut samples = Samples::default();
-        samples.add("conn", "nginx", 0, Sample::parse("per_s 1"));
+        samples.add("conn", "nginx", 0, Sample::parse("per_s 1\ncontended 0"));
         samples.add("conn", "nginx", 3, Sample::parse("per_s 2\ncontended 1"));
         samples.add("conn", "haproxy", 0, Sample::parse("per_s 3"));
         assert_eq!(samples.values("conn", "nginx", "per_s"), Values::from([(0, 1.0), (3, 2.0)]));
         assert!(samples.has("conn", Some("haproxy")) && !samples.has("pp1", None));
-        assert_eq!(samples.contended(), (3, 1));
+        assert_eq!(samples.contended(), (2, 1));
     }
 
     #[test]
