@@ -29,7 +29,7 @@ pub struct Policy {
     pub backoff_first: Duration,
     /// The longest back-off.
     pub backoff_most: Duration,
-    /// The pause before the second question for readiness. Pauses grow to a fiftieth of the time
+    /// The pause before the second question for readiness. Pauses grow to a two-hundredth of the time
     /// that the start has taken so far.
     pub ready_pause_first: Duration,
     /// The longest pause between two questions for readiness.
@@ -51,7 +51,7 @@ impl Policy {
     /// the last answer took `answered_in`: a target that needs long is asked seldom, and an
     /// expensive question takes half of the time at most.
     pub(super) fn ready_pause(&self, elapsed: Duration, answered_in: Duration) -> Duration {
-        (elapsed / 50)
+        (elapsed / 200)
             .clamp(self.ready_pause_first, self.ready_pause_most)
             .max(answered_in.min(self.ready_pause_most))
     }
@@ -72,7 +72,7 @@ mod tests {
         let pause = |elapsed| policy.ready_pause(Duration::from_millis(elapsed), Duration::ZERO);
         assert_eq!(pause(0), Duration::from_millis(2));
         assert_eq!(pause(100), Duration::from_millis(2));
-        assert_eq!(pause(5_000), Duration::from_millis(100));
+        assert_eq!(pause(5_000), Duration::from_millis(25));
         assert_eq!(pause(500_000), Duration::from_secs(1));
     }
 
