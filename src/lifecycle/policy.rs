@@ -37,9 +37,9 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// The first back-off: design.md, rule 8.
+    /// The first back-off: rule 8.
     pub const BACKOFF_FIRST: Duration = Duration::from_secs(1);
-    /// The longest back-off: design.md, rule 8.
+    /// The longest back-off: rule 8.
     pub const BACKOFF_MOST: Duration = Duration::from_secs(60);
     /// The first pause between two questions for readiness. A probe of the target costs some
     /// 50 µs, and no client should wait longer than this for nothing.

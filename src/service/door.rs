@@ -3,7 +3,7 @@
 //! One atomic word holds whether it is open, which period it was opened for, and how many clients
 //! are inside. A client comes in by one compare-and-swap, if it is open; locking is one, too, and
 //! succeeds only if nobody is inside. So there is no moment at which a client is inside and the
-//! door is locked: no stop can race a new client (design.md, rule 5), without a lock or a message
+//! door is locked: no stop can race a new client (rule 5), without a lock or a message
 //! on the path of a connection.
 
 use std::sync::Arc;

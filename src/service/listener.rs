@@ -1,6 +1,6 @@
 //! Accepts clients.
 //!
-//! No accept error ends a listener (design.md, rule 15): an error of one connection is skipped,
+//! No accept error ends a listener (rule 15): an error of one connection is skipped,
 //! and when something is used up, the listener pauses, longer each time, until it is there again.
 //! Clients wait in the kernel's queue meanwhile.
 

@@ -146,7 +146,7 @@ impl Service {
     }
 }
 
-/// Waits for the deciders and looks at the target (design.md, rule 10).
+/// Waits for the deciders and looks at the target (rule 10).
 async fn boot(
     shared: Arc<Shared>,
     reach: Arc<dyn Reach>,

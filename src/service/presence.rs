@@ -1,7 +1,7 @@
 //! Notices that a waiting client hangs up, without reading what it has sent.
 //!
 //! What a held client sends stays in the kernel, which bounds it and pushes back, until the target
-//! takes it: first and unchanged (design.md, rule 3). So a hang-up can't be found by reading.
+//! takes it: first and unchanged (rule 3). So a hang-up can't be found by reading.
 //!
 //! An end of what a client sends is not a hang-up by itself: it may have sent a request and wait
 //! for the answer. A client that ends without having sent anything is taken to be gone: it is what

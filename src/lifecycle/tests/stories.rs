@@ -1,4 +1,4 @@
-//! Named stories for the rules of design.md, section 3. Each step has an event on the left and
+//! Named stories for the rules of `docs/architecture.md`. Each step has an event on the left and
 //! every effect of it on the right, and none is left over.
 
 use std::time::Duration;
