@@ -175,7 +175,7 @@ impl Crowd<'_> {
             (self.seen.ends.load(Ordering::Relaxed), self.seen.resets.load(Ordering::Relaxed));
         let clients = self.come(size).await?;
         self.until("everybody is inside", || {
-            self.seen.inside.load(Ordering::Relaxed) == size as u64
+            self.seen.inside.load(Ordering::Acquire) == size as u64
                 && self.service.inside() == size as u64
         })
         .await?;
@@ -186,7 +186,7 @@ impl Crowd<'_> {
         }
         gather(leaving).await?;
         self.until("nobody is inside", || {
-            self.seen.inside.load(Ordering::Relaxed) == 0 && self.service.inside() == 0
+            self.seen.inside.load(Ordering::Acquire) == 0 && self.service.inside() == 0
         })
         .await?;
 
@@ -221,7 +221,7 @@ impl Crowd<'_> {
                 return Err(format!(
                     "not within {PATIENCE:?}: {what}; {} are inside of the service, {} of the target",
                     self.service.inside(),
-                    self.seen.inside.load(Ordering::Relaxed),
+                    self.seen.inside.load(Ordering::Acquire),
                 ));
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -297,7 +297,7 @@ async fn target(seen: Arc<Seen>) -> SocketAddr {
                     Err(_) => 0,
                 };
                 drop(client);
-                seen.inside.fetch_sub(1, Ordering::Relaxed);
+                seen.inside.fetch_sub(1, Ordering::Release);
             });
         }
     });
