@@ -100,7 +100,7 @@ pub(crate) fn turn_over(rounds: u32) -> Result<Row, String> {
     let (service, address) = serve(target, &ground);
     let crowd = Crowd { address, service: &service, seen: &seen };
     // The first client is held until the service knows that the target is up.
-    outside.block_on(crowd.come_and_go(1))?;
+    outside.block_on(crowd.greet())?;
 
     let before = process::Usage::now();
     let at_once = room().min(ROUND);
@@ -169,26 +169,27 @@ struct Crowd<'service> {
 }
 
 impl Crowd<'_> {
+    /// One client comes and leaves, after whom the service knows its target, and has tried it.
+    async fn greet(&self) -> Result<(), String> {
+        for client in self.come(1).await? {
+            leave(client, Farewell::ClientEnds).await?;
+        }
+        self.are_inside(0).await
+    }
+
     /// So many clients come, are all there at the same time, and leave.
     async fn come_and_go(&self, size: usize) -> Result<(), String> {
         let (ends, resets) =
             (self.seen.ends.load(Ordering::Relaxed), self.seen.resets.load(Ordering::Relaxed));
         let clients = self.come(size).await?;
-        self.until("everybody is inside", || {
-            self.seen.inside.load(Ordering::Relaxed) == size as u64
-                && self.service.inside() == size as u64
-        })
-        .await?;
+        self.are_inside(size as u64).await?;
 
         let mut leaving = JoinSet::new();
         for (client, farewell) in clients.into_iter().zip(FAREWELLS.into_iter().cycle()) {
             leaving.spawn(leave(client, farewell));
         }
         gather(leaving).await?;
-        self.until("nobody is inside", || {
-            self.seen.inside.load(Ordering::Relaxed) == 0 && self.service.inside() == 0
-        })
-        .await?;
+        self.are_inside(0).await?;
 
         let ends = self.seen.ends.load(Ordering::Relaxed) - ends;
         let resets = self.seen.resets.load(Ordering::Relaxed) - resets;
@@ -214,19 +215,22 @@ impl Crowd<'_> {
         gather(coming).await
     }
 
-    async fn until(&self, what: &str, mut is_so: impl FnMut() -> bool) -> Result<(), String> {
+    /// Waits until so many are inside, of the service and of the target.
+    async fn are_inside(&self, wanted: u64) -> Result<(), String> {
         let deadline = Instant::now() + PATIENCE;
-        while !is_so() {
+        loop {
+            let (service, target) =
+                (self.service.inside(), self.seen.inside.load(Ordering::Acquire));
+            if (service, target) == (wanted, wanted) {
+                return Ok(());
+            }
             if Instant::now() > deadline {
                 return Err(format!(
-                    "not within {PATIENCE:?}: {what}; {} are inside of the service, {} of the target",
-                    self.service.inside(),
-                    self.seen.inside.load(Ordering::Relaxed),
+                    "{service} are inside of the service and {target} of the target, not {wanted}"
                 ));
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        Ok(())
     }
 }
 
@@ -285,10 +289,10 @@ async fn target(seen: Arc<Seen>) -> SocketAddr {
     tokio::spawn(async move {
         loop {
             let (client, _) = listener.accept().await.expect("a client");
+            seen.inside.fetch_add(1, Ordering::Relaxed);
             let seen = Arc::clone(&seen);
             tokio::spawn(async move {
                 let mut client = client;
-                seen.inside.fetch_add(1, Ordering::Relaxed);
                 match answer(&mut client).await {
                     Ok(()) => seen.ends.fetch_add(1, Ordering::Relaxed),
                     Err(error) if error.kind() == ErrorKind::ConnectionReset => {
@@ -297,7 +301,7 @@ async fn target(seen: Arc<Seen>) -> SocketAddr {
                     Err(_) => 0,
                 };
                 drop(client);
-                seen.inside.fetch_sub(1, Ordering::Relaxed);
+                seen.inside.fetch_sub(1, Ordering::Release);
             });
         }
     });

@@ -55,8 +55,11 @@ impl Plan {
     pub(crate) fn new(dice: &mut Dice) -> Plan {
         let mut client = Part::new(dice);
         let mut target = Part::new(dice);
-        client.bytes = client.bytes.min(target.digests());
-        target.bytes = target.bytes.min(client.digests());
+        let send_buffer = dice.once_in(4).then(|| dice.within(4_000..=100_000) as u32);
+        // A sender whose buffer is smaller than a segment waits for each acknowledgement.
+        let most = if send_buffer.is_some() { 2_000_000 } else { u64::MAX };
+        client.bytes = client.bytes.min(target.digests()).min(most);
+        target.bytes = target.bytes.min(client.digests()).min(most);
         match dice.within(0..=3) {
             0 => client.ends_last = true,
             1 => target.ends_last = true,
@@ -73,7 +76,6 @@ impl Plan {
             true => client.bytes.min(dice.within(1..=100_000)),
             false => 0,
         };
-        let send_buffer = dice.once_in(4).then(|| dice.within(4_000..=100_000) as u32);
         Plan { early, client, target, send_buffer }
     }
 }

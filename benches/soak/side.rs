@@ -2,7 +2,8 @@
 //! or resets as planned.
 
 use std::io::ErrorKind;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -18,39 +19,47 @@ use crate::plan::{Moment, Part};
 pub(crate) struct Report {
     /// How many of its bytes were sent.
     pub(crate) sent: u64,
-    /// It has told that there is no more.
-    pub(crate) ended: bool,
-    /// Why it could send no more.
-    pub(crate) send_error: Option<ErrorKind>,
+    /// How sending stopped, unless the reset came first.
+    pub(crate) sending: Option<Sending>,
     /// How many of the other's bytes it has read.
     pub(crate) read: u64,
-    /// It has read to the end.
-    pub(crate) read_end: bool,
-    /// Why it could read no more.
-    pub(crate) read_error: Option<ErrorKind>,
-    /// The first byte that was not the other's, counted from 0.
-    pub(crate) wrong_at: Option<u64>,
+    /// How reading stopped, unless the reset came first.
+    pub(crate) reading: Option<Reading>,
     /// It has reset the connection.
     pub(crate) reset: bool,
 }
 
-/// What both halves of a side know of each other, and what is left of it if it is cut short.
-struct Course<'part> {
-    part: &'part Part,
-    sent: AtomicU64,
-    ended: AtomicBool,
-    read: AtomicU64,
-    read_end: AtomicBool,
-    reader_is_done: Notify,
-    /// The moment of the reset has come.
-    reset: Notify,
+/// How sending stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sending {
+    /// It has told that there is no more.
+    Ended,
+    /// It was to end after the other, which has not.
+    Waived,
+    Failed(ErrorKind),
 }
 
 /// How reading stopped.
-enum Reading {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// It has read to the end.
     End,
     Failed(ErrorKind),
+    /// The byte at this position, counted from 0, was not the other's.
     WrongAt(u64),
+}
+
+/// What both halves of a side know of each other, and what is known of them when they are cut
+/// short.
+struct Course<'part> {
+    part: &'part Part,
+    sent: AtomicU64,
+    sending: OnceLock<Sending>,
+    read: AtomicU64,
+    reading: OnceLock<Reading>,
+    reader_is_done: Notify,
+    /// The moment of the reset has come.
+    reset: Notify,
 }
 
 /// Plays the part to its end. `sent`: how many of its bytes have been sent before. `other`: where
@@ -59,47 +68,45 @@ pub(crate) async fn play(part: &Part, mut stream: TcpStream, sent: u64, other: u
     let course = Course {
         part,
         sent: AtomicU64::new(sent),
-        ended: AtomicBool::new(false),
+        sending: OnceLock::new(),
         read: AtomicU64::new(0),
-        read_end: AtomicBool::new(false),
+        reading: OnceLock::new(),
         reader_is_done: Notify::new(),
         reset: Notify::new(),
     };
     course.note_moment();
     let (reader, writer) = stream.split();
-    let played = tokio::select! {
+    let reset = tokio::select! {
         biased;
-        () = course.reset_is_due() => None,
-        played = async { tokio::join!(course.send(writer), course.read(reader, other)) } => {
-            Some(played)
-        }
+        () = course.reset_is_due() => true,
+        _ = async { tokio::join!(course.send(writer), course.read(reader, other)) } => false,
     };
-    let reset = played.is_none();
     if reset {
         stream.set_zero_linger().expect("a socket that works");
     }
-    let (sending, reading) = played.unzip();
     Report {
-        sent: course.sent.load(Ordering::Relaxed),
-        ended: course.ended.load(Ordering::Relaxed),
-        send_error: sending.and_then(Result::err),
-        read: course.read.load(Ordering::Relaxed),
-        read_end: course.read_end.load(Ordering::Relaxed),
-        read_error: match reading {
-            Some(Reading::Failed(error)) => Some(error),
-            _ => None,
-        },
-        wrong_at: match reading {
-            Some(Reading::WrongAt(position)) => Some(position),
-            _ => None,
-        },
+        sent: course.sent.into_inner(),
+        sending: course.sending.into_inner(),
+        read: course.read.into_inner(),
+        reading: course.reading.into_inner(),
         reset,
     }
 }
 
 impl Course<'_> {
+    async fn send(&self, writer: WriteHalf<'_>) {
+        let sending = self.send_all(writer).await;
+        let _ = self.sending.set(sending.unwrap_or_else(Sending::Failed));
+    }
+
+    async fn read(&self, reader: ReadHalf<'_>, other: u64) {
+        let reading = self.read_all(reader, other).await;
+        let _ = self.reading.set(reading.unwrap_or_else(Reading::Failed));
+        self.reader_is_done.notify_one();
+    }
+
     /// Sends everything and ends.
-    async fn send(&self, mut writer: WriteHalf<'_>) -> Result<(), ErrorKind> {
+    async fn send_all(&self, mut writer: WriteHalf<'_>) -> Result<Sending, ErrorKind> {
         let part = self.part;
         let mut dice = Dice::new(part.seed);
         let mut sent = self.sent.load(Ordering::Relaxed);
@@ -112,44 +119,39 @@ impl Course<'_> {
         }
         if part.ends_last {
             self.reader_is_done.notified().await;
-            if !self.read_end.load(Ordering::Relaxed) {
-                return Ok(());
+            if self.reading.get() != Some(&Reading::End) {
+                return Ok(Sending::Waived);
             }
         }
         writer.shutdown().await.map_err(|error| error.kind())?;
-        self.ended.store(true, Ordering::Relaxed);
-        Ok(())
+        Ok(Sending::Ended)
     }
 
     /// Reads to the end and compares.
-    async fn read(&self, mut reader: ReadHalf<'_>, other: u64) -> Reading {
+    async fn read_all(&self, mut reader: ReadHalf<'_>, other: u64) -> Result<Reading, ErrorKind> {
         let part = self.part;
         let mut dice = Dice::new(!part.seed);
         let mut buffer = vec![0; part.read];
         let mut read = 0;
-        let reading = loop {
+        loop {
             if let Some(pause) = part.pause
                 && dice.once_in(8)
             {
                 tokio::time::sleep(pause).await;
             }
-            let count = match reader.read(&mut buffer).await {
-                Ok(0) => break Reading::End,
-                Ok(count) => count,
-                Err(error) => break Reading::Failed(error.kind()),
-            };
+            let count = reader.read(&mut buffer).await.map_err(|error| error.kind())?;
+            if count == 0 {
+                return Ok(Reading::End);
+            }
             let (came, due) = (&buffer[..count], pattern::at(other + read, count));
             if came != due {
                 let same = came.iter().zip(due).take_while(|(came, due)| came == due).count();
-                break Reading::WrongAt(read + same as u64);
+                return Ok(Reading::WrongAt(read + same as u64));
             }
             read += count as u64;
             self.read.store(read, Ordering::Relaxed);
             self.note_moment();
-        };
-        self.read_end.store(matches!(reading, Reading::End), Ordering::Relaxed);
-        self.reader_is_done.notify_one();
-        reading
+        }
     }
 
     /// Gives the sign to reset, if it is time.
