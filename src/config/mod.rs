@@ -13,6 +13,7 @@ mod deciders;
 mod fault;
 mod flags;
 mod folders;
+mod grants;
 mod hooks;
 mod model;
 mod plugin;

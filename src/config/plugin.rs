@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::commands::{self, Hooks};
+use super::commands::Hooks;
 use super::fault::{Fault, Problem, Span, closest};
+use super::grants;
 use super::reader::{Table, Value};
 use super::settings;
 use super::values::{self, Folder};
@@ -16,7 +17,6 @@ pub const BUILTINS: &[&str] = &["shell"];
 pub(super) const SHELL: &str = "shell";
 
 const PLUGIN: &str = "`[plugins.NAME]` with `wasm = \"FILE.wasm\"`";
-const ALLOW: &str = "a table, such as `{ exec = [\"/usr/bin/docker\"] }`";
 const LIMITS: &str = "a table, such as `{ memory = \"64MiB\", cpu = \"1s\" }`";
 /// All plugins of a config: those that are declared, and of these the ones that are used.
 pub(super) struct Plugins {
@@ -160,8 +160,8 @@ fn plugin(
         Grants::default(),
         |value, faults| {
             let section = format!("{section}.allow");
-            let table = Table::of(value, section, value.place.clone(), ALLOW, faults)?;
-            Some(grants(table, folder, faults))
+            let table = Table::of(value, section, value.place.clone(), grants::EXAMPLE, faults)?;
+            Some(grants::read(table, folder, faults))
         },
         faults,
     );
@@ -209,44 +209,6 @@ fn source(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Option
         faults.push(value.fault(problem));
     }
     known.copied().map(PluginSource::Builtin)
-}
-
-/// `allow`: one line a grant.
-fn grants(mut table: Table<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Grants {
-    let exec = |value: &Value<'_>, faults: &mut Vec<Fault>| commands::grant(value, folder, faults);
-    let grants = Grants {
-        exec: list(table.take("exec"), "`[\"/usr/bin/docker\"]`", exec, faults),
-        env: list(table.take("env"), "`[\"HOME\"]`", variable, faults),
-    };
-    table.finish(faults);
-    grants
-}
-
-/// A list of grants of one kind.
-fn list<'t, T>(
-    value: Option<Value<'t>>,
-    example: &'static str,
-    read: impl Fn(&Value<'t>, &mut Vec<Fault>) -> Option<T>,
-    faults: &mut Vec<Fault>,
-) -> Vec<T> {
-    let Some(value) = value else {
-        return Vec::new();
-    };
-    if !value.is_list() {
-        faults.push(value.wrong_type("a list", example));
-        return Vec::new();
-    }
-    value.each().iter().filter_map(|value| read(value, faults)).collect()
-}
-
-/// The name of an environment variable.
-fn variable(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<String> {
-    let text = value.text("the name of a variable", "a string, such as `\"HOME\"`", faults)?;
-    if text.is_empty() || text.contains(['=', '$', '\0']) || text.contains(char::is_whitespace) {
-        faults.push(value.fault(Problem::BadVariable { text: text.to_owned() }));
-        return None;
-    }
-    Some(text.to_owned())
 }
 
 /// `limits`: what a plugin may use up.
