@@ -16,7 +16,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dormouse::config::{self, Decider, OnGateError, PluginId, Target};
 use dormouse::decide::{Answer, Cause, Deciders, Failure, Lifecycle};
 use dormouse::service::relay::{Mode, Paths};
-use dormouse::service::{Ground, Service, socket};
+use dormouse::service::{Ground, Lanes, Service, socket};
 use tokio::runtime::Runtime;
 use tokio_util::task::TaskTracker;
 
@@ -55,7 +55,7 @@ fn target() -> SocketAddr {
     address
 }
 
-fn service(target: SocketAddr, traffic: &Runtime, decisions: &Runtime) -> SocketAddr {
+fn service(target: SocketAddr, lanes: &Lanes, decisions: &Runtime) -> SocketAddr {
     let listener = socket::listen("127.0.0.1:0".parse().unwrap(), None).unwrap();
     let address = listener.local_addr().unwrap();
     let config = config::Service {
@@ -79,7 +79,7 @@ fn service(target: SocketAddr, traffic: &Runtime, decisions: &Runtime) -> Socket
         stop_on_exit: false,
     };
     let ground = Ground {
-        traffic: traffic.handle().clone(),
+        lanes: lanes.all(),
         decisions: decisions.handle().clone(),
         drivers: TaskTracker::new(),
         paths: Paths::new(Mode::Adaptive, config::Relay::default().memory),
@@ -92,7 +92,7 @@ fn service(target: SocketAddr, traffic: &Runtime, decisions: &Runtime) -> Socket
         &ground,
         std::future::ready(Some(deciders)),
     );
-    // It serves as long as its runtimes.
+    // It serves as long as its lanes and their runtime.
     drop(service);
     // The first client is held until the service knows that the target is up.
     assert_eq!(exchange(address, b"x"), 1);
@@ -110,9 +110,9 @@ fn exchange(address: SocketAddr, bytes: &[u8]) -> u64 {
 }
 
 fn awake(criterion: &mut Criterion) {
-    let (traffic, decisions) = (Runtime::new().unwrap(), Runtime::new().unwrap());
+    let (lanes, decisions) = (Lanes::for_this_machine().unwrap(), Runtime::new().unwrap());
     let direct = target();
-    let proxied = service(direct, &traffic, &decisions);
+    let proxied = service(direct, &lanes, &decisions);
     let ways = [("direct", direct), ("through Dormouse", proxied)];
 
     let mut group = criterion.benchmark_group("connection: connect, 1 byte, answer, close");

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use dormouse::config::{self, Decider, OnGateError, PluginId, Target};
 use dormouse::decide::{Answer, Cause, Deciders, Failure, Lifecycle};
 use dormouse::service::relay::{Mode, Paths};
-use dormouse::service::{Ground, Service, socket};
+use dormouse::service::{Ground, Lanes, Service, socket};
 use rustix::process::{Resource, getrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -85,8 +85,8 @@ struct Seen {
 /// left of them.
 pub(crate) fn turn_over(rounds: u32) -> Result<Row, String> {
     let outside = Runtime::new().expect("a runtime");
-    let (traffic, decisions) =
-        (Runtime::new().expect("a runtime"), Runtime::new().expect("a runtime"));
+    let lanes = Lanes::for_this_machine().expect("threads");
+    let decisions = Runtime::new().expect("a runtime");
     let without = process::descriptors();
     let began = Instant::now();
 
@@ -94,7 +94,7 @@ pub(crate) fn turn_over(rounds: u32) -> Result<Row, String> {
     let target = outside.block_on(target(Arc::clone(&seen)));
     let paths = Paths::new(Mode::Adaptive, config::Relay::default().memory);
     let ground = Ground {
-        traffic: traffic.handle().clone(),
+        lanes: lanes.all(),
         decisions: decisions.handle().clone(),
         drivers: TaskTracker::new(),
         paths: paths.clone(),

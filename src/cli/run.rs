@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::runtime::{Builder, Runtime};
+use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::task::TaskTracker;
@@ -20,7 +20,7 @@ use crate::decide::Deciders;
 use crate::plugin::Host;
 use crate::service::relay::{Mode, Paths};
 use crate::service::socket::{self, Keepalive};
-use crate::service::{Ground, Service};
+use crate::service::{Ground, Lanes, Service};
 
 /// How many threads plugins and drivers have. Two, so that one plugin that computes does not hold
 /// up the others.
@@ -37,9 +37,14 @@ const KILLED: Duration = Duration::from_secs(1);
 pub(super) fn execute(config: Config) -> Result<(), Failure> {
     raise_limit_of_open_files();
     let listeners = listen(&config)?;
-    let traffic = runtime("traffic", None)?;
-    let decisions = runtime("decisions", Some(DECISION_THREADS))?;
-    let proxy = Proxy { config: Arc::new(config), traffic: Some(traffic) };
+    let lanes = Lanes::for_this_machine().map_err(|error| no_threads(&error))?;
+    let decisions = Builder::new_multi_thread()
+        .worker_threads(DECISION_THREADS)
+        .thread_name("decisions")
+        .enable_all()
+        .build()
+        .map_err(|error| no_threads(&error))?;
+    let proxy = Proxy { config: Arc::new(config), lanes: Some(lanes) };
     let ended = decisions.block_on(proxy.run(listeners, decisions.handle()));
     // What still runs there is a plugin being compiled, or a target's name being looked up.
     decisions.shutdown_background();
@@ -96,16 +101,10 @@ fn cannot_listen(service: &config::Service, address: SocketAddr, error: &io::Err
         .remedy(remedy)
 }
 
-fn runtime(name: &str, threads: Option<usize>) -> Result<Runtime, Failure> {
-    let mut builder = Builder::new_multi_thread();
-    if let Some(threads) = threads {
-        builder.worker_threads(threads);
-    }
-    builder.thread_name(name).enable_all().build().map_err(|error| {
-        Complaint::new(format!("no threads to work with: {error}"))
-            .remedy("raise the limit of tasks (`TasksMax=` under systemd, `ulimit -u`)")
-            .into()
-    })
+fn no_threads(error: &io::Error) -> Failure {
+    Complaint::new(format!("no threads to work with: {error}"))
+        .remedy("raise the limit of tasks (`TasksMax=` under systemd, `ulimit -u`)")
+        .into()
 }
 
 /// Connections need descriptors: as many as may be had. A failure only means fewer of them.
@@ -118,7 +117,7 @@ fn raise_limit_of_open_files() {
 struct Proxy {
     config: Arc<Config>,
     /// Taken when clients have to be cut off.
-    traffic: Option<Runtime>,
+    lanes: Option<Lanes>,
 }
 
 impl Proxy {
@@ -128,9 +127,9 @@ impl Proxy {
         decisions: &tokio::runtime::Handle,
     ) -> Result<(), Failure> {
         let mut signals = Signals::new()?;
-        let Some(traffic) = &self.traffic else { return Ok(()) };
+        let Some(lanes) = &self.lanes else { return Ok(()) };
         let ground = Ground {
-            traffic: traffic.handle().clone(),
+            lanes: lanes.all(),
             decisions: decisions.clone(),
             drivers: TaskTracker::new(),
             paths: Paths::new(Mode::Adaptive, self.config.relay.memory),
@@ -178,16 +177,14 @@ impl Proxy {
         }
         drivers.close();
         let drain = self.config.drain;
-        let traffic = &mut self.traffic;
+        let lanes = &mut self.lanes;
         let in_good_order = async {
             if tokio::time::timeout(drain, drivers.wait()).await.is_err() {
                 let inside: u64 = services.iter().map(Service::inside).sum();
                 if inside > 0 {
                     tracing::warn!(clients = inside, "`drain` is over: clients are cut off");
                 }
-                if let Some(traffic) = traffic.take() {
-                    traffic.shutdown_background();
-                }
+                drop(lanes.take());
                 for service in &services {
                     service.cut();
                 }
@@ -204,9 +201,7 @@ impl Proxy {
                 let _ = tokio::time::timeout(KILLED, host.kill()).await;
             }
         }
-        if let Some(traffic) = traffic.take() {
-            traffic.shutdown_background();
-        }
+        drop(lanes.take());
     }
 }
 

@@ -11,14 +11,25 @@ use super::Shared;
 use super::dial::DialError;
 use super::door::Inside;
 use super::gate::{self, Passage};
+use super::lanes::Place;
+use super::listener;
 use super::message::{Message, Order, Refusal, Waiter};
 use super::presence;
 use super::relay::{self, Outcome, Relay};
 use crate::decide::Client;
 use crate::lifecycle::ClientId;
 
-/// Serves one client to its end.
-pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, client: Client) {
+/// Serves one client to its end, on the lane where it has its `place`.
+pub(super) async fn serve(
+    shared: Arc<Shared>,
+    stream: std::net::TcpStream,
+    client: Client,
+    place: Place,
+) {
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(error) => return listener::cannot_take(&shared, client, &error),
+    };
     let (inside, mut relay) = match shared.door.enter() {
         // Rule 4: nothing but the connection itself.
         Some(inside) => match shared.dialer.dial().await {
@@ -39,7 +50,7 @@ pub(super) async fn serve(shared: Arc<Shared>, stream: TcpStream, client: Client
     // By reference: awaited by value, the future would have room for a second relay, and that room
     // is most of what an idle connection costs.
     let outcome = (&mut relay).await;
-    drop((inside, relay));
+    drop((inside, relay, place));
     told(&shared, client, &outcome);
 }
 
@@ -89,7 +100,8 @@ async fn wait(
         let inside = admitted.inside;
         stream = presence::awaken(admitted.stream).ok()?;
         let target = match admitted.target {
-            Some(target) => Ok(target),
+            // It was opened where decisions are made.
+            Some(target) => Ok(presence::awaken(target).ok()?),
             None => {
                 // The semaphore is never closed, and first come, first served.
                 let _turn = shared.connects.acquire().await;

@@ -5,15 +5,18 @@
 //! Clients wait in the kernel's queue meanwhile.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use tokio::net::TcpListener;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{Shared, client};
+use super::lanes::{self, Lane};
+use super::{Shared, client, socket};
 use crate::decide::Client;
 
 /// The first pause after something was used up; each further one is twice as long.
@@ -21,25 +24,41 @@ const PAUSE_FIRST: Duration = Duration::from_millis(5);
 /// The longest pause.
 const PAUSE_MOST: Duration = Duration::from_secs(1);
 
-/// Accepts until `closing`, and serves each client in a task of its own.
+/// Accepts until `closing`, and has each client served on the lane that has the fewest.
 pub(super) async fn listen(
     shared: Arc<Shared>,
     listener: TcpListener,
     address: SocketAddr,
+    lanes: Arc<[Lane]>,
     closing: CancellationToken,
 ) {
+    let listener = match waitable(listener) {
+        Ok(listener) => listener,
+        Err(error) => {
+            tracing::error!(
+                service = %shared.config.name,
+                listener = %address,
+                %error,
+                "the listener can't be used; restart Dormouse",
+            );
+            return;
+        }
+    };
     let mut pause = PAUSE_FIRST;
     loop {
         let accepted = tokio::select! {
             biased;
-            accepted = listener.accept() => accepted,
+            accepted = listener.async_io(Interest::READABLE, || socket::accept(&listener)) => accepted,
             () = closing.cancelled() => return,
         };
         match accepted {
             Ok((stream, peer)) => {
                 pause = PAUSE_FIRST;
                 let client = Client { address: peer, listener: address };
-                tokio::spawn(client::serve(Arc::clone(&shared), stream, client));
+                let shared = Arc::clone(&shared);
+                if let Some(lane) = lanes::emptiest(&lanes) {
+                    lane.spawn(client::serve(shared, stream, client, lane.place()));
+                }
             }
             Err(error) => {
                 let meaning = Meaning::of(&error);
@@ -55,6 +74,20 @@ pub(super) async fn listen(
             }
         }
     }
+}
+
+/// A listener that can be waited for.
+///
+/// Tokio's own registers each stream that it accepts with the lane that accepts it, and moving one to
+/// another lane costs two more system calls. What is wanted is only to wait until a socket is readable,
+/// which tokio does, safely, for what it takes to be a stream.
+fn waitable(listener: TcpListener) -> io::Result<TcpStream> {
+    TcpStream::from_std(OwnedFd::from(listener).into())
+}
+
+/// A client was accepted, and its lane can't take it.
+pub(super) fn cannot_take(shared: &Shared, client: Client, error: &io::Error) {
+    told(shared, client.listener, error, Meaning::UsedUp);
 }
 
 /// What an accept error is about.

@@ -8,14 +8,15 @@
 //!                              lifecycle ◀┘  └─ deciders (plugins), by the port `decide`
 //! ```
 //!
-//! Clients are served on one runtime, *traffic*; drivers, plugins and hooks live on another,
-//! *decisions*, so that nothing a plugin does takes a worker away from a connection.
+//! Clients are served on [`Lanes`], one thread each; drivers, plugins and hooks live on a runtime of
+//! their own, *decisions*, so that nothing a plugin does takes a lane away from a connection.
 
 mod client;
 pub mod dial;
 mod door;
 mod driver;
 mod gate;
+mod lanes;
 mod listener;
 mod message;
 mod presence;
@@ -29,7 +30,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
 
-use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,7 @@ use dial::{DialError, Dialer};
 use door::Door;
 use driver::Driver;
 pub use driver::Reach;
+pub use lanes::{Lane, Lanes};
 use message::Message;
 use relay::Paths;
 use throttle::Throttle;
@@ -79,12 +80,12 @@ struct Shared {
     dial_errors: Throttle,
 }
 
-/// The runtimes that services run on, and what they share.
+/// What services run on, and what they share.
 #[derive(Clone)]
 pub struct Ground {
-    /// Where clients are served.
-    pub traffic: Handle,
-    /// Where decisions are made. Not the same runtime, or a plugin holds up connections.
+    /// Where clients are served. Never empty.
+    pub lanes: Arc<[Lane]>,
+    /// Where decisions are made. Not on a lane, or a plugin holds up connections.
     pub decisions: Handle,
     /// The drivers: each ends when there is nothing left to do after [`Service::exit`].
     pub drivers: TaskTracker,
@@ -112,19 +113,11 @@ impl Service {
         ground.drivers.spawn_on(driver.drive(), &ground.decisions);
         ground.decisions.spawn(boot(Arc::clone(&shared), reach, deciders));
         let closing = CancellationToken::new();
-        for (address, listener) in listeners {
+        // Each listener on a lane of its own, as far as they go.
+        for ((address, listener), lane) in listeners.into_iter().zip(ground.lanes.iter().cycle()) {
             let (shared, closing) = (Arc::clone(&shared), closing.clone());
-            ground.traffic.spawn(async move {
-                match TcpListener::from_std(listener) {
-                    Ok(listener) => listener::listen(shared, listener, address, closing).await,
-                    Err(error) => tracing::error!(
-                        service = %shared.config.name,
-                        listener = %address,
-                        %error,
-                        "the listener can't be used; restart Dormouse",
-                    ),
-                }
-            });
+            let lanes = Arc::clone(&ground.lanes);
+            lane.spawn(listener::listen(shared, listener, address, lanes, closing));
         }
         Service { shared, closing }
     }

@@ -10,9 +10,14 @@
 //! client that was paused. So it isn't set.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+#[cfg(not(target_os = "linux"))]
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+#[cfg(target_os = "linux")]
+use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 /// How many connections may wait to be accepted. The kernel's own limit (`net.core.somaxconn`)
@@ -72,6 +77,28 @@ pub fn listen(address: SocketAddr, keepalive: Option<Keepalive>) -> io::Result<T
     Ok(socket.into())
 }
 
+/// Accepts a client of a listener. Its socket doesn't block.
+///
+/// # Errors
+///
+/// Those of accept(2).
+pub(super) fn accept(listener: &impl AsFd) -> io::Result<(TcpStream, SocketAddr)> {
+    #[cfg(target_os = "linux")]
+    let (accepted, peer) = {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (accepted, peer) = acceptfrom_with(listener, flags)?;
+        (accepted, peer.and_then(|peer| SocketAddr::try_from(peer).ok()))
+    };
+    #[cfg(not(target_os = "linux"))]
+    let (accepted, peer) = {
+        let (accepted, peer) = SockRef::from(listener).accept()?;
+        accepted.set_nonblocking(true)?;
+        (OwnedFd::from(accepted), peer.as_socket())
+    };
+    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok((accepted.into(), peer))
+}
+
 /// A socket that doesn't block, of the family of `address`.
 pub(super) fn open(address: SocketAddr) -> io::Result<Socket> {
     let domain = Domain::for_address(address);
@@ -98,8 +125,6 @@ pub(super) fn prepare(socket: SockRef<'_>, keepalive: Option<Keepalive>) -> io::
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
-
-    use std::net::TcpStream;
 
     use super::*;
 

@@ -16,11 +16,11 @@ use super::*;
 use crate::config::{Decider, OnGateError, PluginId, Service};
 use crate::decide::{Answer, Conversation, Gate, Idleness, Judge};
 use crate::lifecycle::Reason;
-use crate::service::Ground;
 use crate::service::dial::Dialer;
 use crate::service::door::Inside;
 use crate::service::message::Refusal;
 use crate::service::relay::{Mode, Paths};
+use crate::service::{Ground, Lane};
 
 /// What is asked next, and what is answered after so long.
 #[derive(Debug)]
@@ -191,7 +191,7 @@ impl Stage {
         let script = Arc::new(Script(Mutex::new(script.into_iter().collect()), Notify::new()));
         let dialer = Dialer::new(config.target.clone(), config.connect_timeout, None);
         let ground = Ground {
-            traffic: Handle::current(),
+            lanes: [Lane::on(Handle::current())].into(),
             decisions: Handle::current(),
             drivers: TaskTracker::new(),
             paths: Paths::new(Mode::Copy, 1 << 20),
