@@ -163,8 +163,9 @@ mod tests {
             hooks_of: None,
             source: PluginSource::Builtin("shell"),
             settings: serde_json::json!({}),
-            allow: Grants { exec: exec.collect(), env: Vec::new() },
+            allow: Grants { exec: exec.collect(), ..Grants::default() },
             limits: Limits::default(),
+            ca: None,
         }
     }
 
