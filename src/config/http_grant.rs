@@ -11,7 +11,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
@@ -390,6 +390,19 @@ impl HttpServer {
     }
 }
 
+impl HttpGrant {
+    /// The requests that `text` grants, as in `allow.http`; a socket is relative to `folder`.
+    ///
+    /// # Errors
+    ///
+    /// If it grants none.
+    pub fn parse(text: &str, folder: &Path) -> Result<HttpGrant, HttpMistake> {
+        let folder = Folder::new(folder)
+            .map_err(|_| HttpMistake::Socket("the folder that it is relative to is gone"))?;
+        parse(text, &folder)
+    }
+}
+
 /// As one writes it.
 impl fmt::Display for HttpGrant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -427,12 +440,10 @@ impl fmt::Display for HttpGrant {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 
-    use std::path::Path;
-
     use super::*;
 
     fn read(text: &str) -> Result<HttpGrant, HttpMistake> {
-        parse(text, &Folder::new(Path::new("/srv/game")).unwrap())
+        HttpGrant::parse(text, Path::new("/srv/game"))
     }
 
     /// The grant, as it is written in the form that all others are brought to.

@@ -106,7 +106,10 @@ impl Failure {
                 own_authority(plugin)
             ),
             Failure::Tls(error) => match of_tls(error) {
-                Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+                // An authority that was made anew has the old name and another key.
+                Some(rustls::Error::InvalidCertificate(
+                    CertificateError::UnknownIssuer | CertificateError::BadSignature,
+                )) => {
                     format!(
                         "its certificate is signed by nobody whom this machine trusts. If it is \
                          yours, {}",

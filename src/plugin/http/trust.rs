@@ -9,6 +9,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
+use crate::plugin::error::LoadFault;
 use crate::plugin::load;
 
 use super::failure::Failure;
@@ -23,7 +24,11 @@ pub(in crate::plugin) struct Trust {
 impl Trust {
     /// Trusts the authorities in `file` beside the system's; the error says what is wrong with it.
     pub(in crate::plugin) fn with(file: &Path) -> Result<Trust, String> {
-        let bytes = load::read(file).map_err(|fault| fault.to_string())?;
+        let bytes = load::read(file).map_err(|fault| match fault {
+            // Its words are about `wasm`.
+            LoadFault::Missing => "there is no such file".to_owned(),
+            other => other.to_string().trim_end_matches('.').to_owned(),
+        })?;
         let own: Vec<_> = CertificateDer::pem_slice_iter(&bytes)
             .collect::<Result<_, _>>()
             .map_err(|error| format!("it is no PEM ({error})"))?;
