@@ -109,3 +109,92 @@ impl Body for Received {
         self.incoming.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
+
+    use std::sync::Arc;
+
+    use http_body_util::Empty;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+    use tokio::sync::Semaphore;
+    use tokio::task::JoinHandle;
+
+    use super::*;
+
+    /// A server that reads a little of the request, says `words`, and falls silent.
+    fn server(words: &'static str) -> (DuplexStream, JoinHandle<DuplexStream>) {
+        let (client, mut server) = duplex(4096);
+        let silent = tokio::spawn(async move {
+            server.read_u8().await.unwrap();
+            server.write_all(words.as_bytes()).await.unwrap();
+            server
+        });
+        (client, silent)
+    }
+
+    async fn sent(
+        stream: DuplexStream,
+        options: &RequestOptions,
+        places: &Arc<Semaphore>,
+    ) -> Result<(Answer, Connection), Failure> {
+        let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let request = Request::get("/").body(body).unwrap();
+        let permit = Arc::clone(places).try_acquire_owned().unwrap();
+        exchange(Box::new(stream), request, options, permit).await
+    }
+
+    const SECOND: Option<Duration> = Some(Duration::from_secs(1));
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guest_waits_for_the_first_byte_as_long_as_it_says() {
+        let (stream, silent) = server("");
+        let options = RequestOptions { first_byte_timeout: SECOND, ..RequestOptions::default() };
+        let places = Arc::new(Semaphore::new(1));
+        let answer = sent(stream, &options, &places).await;
+        assert!(matches!(answer.err(), Some(Failure::Silent)));
+        assert_eq!(places.available_permits(), 1);
+        let mut rest = Vec::new();
+        silent.await.unwrap().read_to_end(&mut rest).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guest_waits_between_two_bytes_as_long_as_it_says() {
+        let (stream, _silent) = server("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx");
+        let options = RequestOptions { between_bytes_timeout: SECOND, ..RequestOptions::default() };
+        let places = Arc::new(Semaphore::new(1));
+        let (answer, connection) = sent(stream, &options, &places).await.unwrap();
+        let driven = tokio::spawn(Box::into_pin(connection));
+        let mut body = answer.into_body();
+        let first = body.frame().await.unwrap().unwrap();
+        assert_eq!(first.into_data().unwrap().as_ref(), b"x");
+        let second = body.frame().await.unwrap();
+        assert!(matches!(second, Err(Error::ConnectionReadTimeout)), "{second:?}");
+        driven.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_given_back_with_the_body_and_not_before() {
+        let (stream, _silent) = server("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx");
+        let places = Arc::new(Semaphore::new(1));
+        let (answer, connection) = sent(stream, &RequestOptions::default(), &places).await.unwrap();
+        assert_eq!(places.available_permits(), 0);
+        drop(connection);
+        assert_eq!(places.available_permits(), 0);
+        drop(answer);
+        assert_eq!(places.available_permits(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_is_cut_off_is_not_taken_for_a_whole_one() {
+        let (stream, silent) = server("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nx");
+        let places = Arc::new(Semaphore::new(1));
+        let (answer, connection) = sent(stream, &RequestOptions::default(), &places).await.unwrap();
+        drop(silent.await.unwrap());
+        let driven = tokio::spawn(Box::into_pin(connection));
+        let whole = answer.into_body().collect().await;
+        assert!(matches!(whole, Err(Error::HttpResponseIncomplete)), "{whole:?}");
+        driven.await.unwrap().unwrap();
+    }
+}

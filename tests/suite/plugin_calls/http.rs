@@ -12,8 +12,8 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::*;
 use crate::support::http::{
-    BAD_CERTIFICATE, DENIED, HEAD_TOO_LARGE, IP_PROHIBITED, REFUSED, Server, TOO_MANY, response,
-    sending, sending_at_once, setting_header,
+    BAD_CERTIFICATE, CONNECTION_TIMEOUT, DENIED, HEAD_TOO_LARGE, IP_PROHIBITED, REFUSED, Server,
+    TOO_MANY, response, sending, sending_at_once, setting_header,
 };
 
 /// A stage for `guest` with these grants.
@@ -186,6 +186,19 @@ async fn a_server_that_is_not_up_is_an_error_for_the_plugin_alone() {
     assert_eq!(outcome(&[&format!("GET {url}")], &[&url]).await, REFUSED);
     assert!(warnings.at(Level::WARN).is_empty());
     assert!(warnings.at(Level::DEBUG).iter().any(|line| line.contains("can't be connected to")));
+}
+
+#[tokio::test]
+async fn a_server_that_is_silent_in_the_middle_of_connecting_is_given_up() {
+    // One that does not speak TLS waits for the rest of a request.
+    let server = Server::on_tcp("").await;
+    let url = format!("https://localhost:{}/", server.port);
+    let mut stage = granted(&sending(&[&format!("GET {url}")]), &[&url]);
+    let authority = stage.folder.path().join("ca.pem");
+    fs::write(&authority, Authority::new().pem).unwrap();
+    stage.plugin().ca = Some(authority);
+    stage.service().connect_timeout = Duration::from_millis(200);
+    assert_eq!(told(&stage).await, CONNECTION_TIMEOUT);
 }
 
 #[tokio::test]

@@ -85,6 +85,7 @@ const WASI_HTTP: &str = r"
 /// The numbers of `error-code`, as guests tell them.
 pub(crate) const IP_PROHIBITED: &str = "error 004";
 pub(crate) const REFUSED: &str = "error 006";
+pub(crate) const CONNECTION_TIMEOUT: &str = "error 008";
 pub(crate) const TOO_MANY: &str = "error 011";
 pub(crate) const BAD_CERTIFICATE: &str = "error 013";
 pub(crate) const DENIED: &str = "error 015";
