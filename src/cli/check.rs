@@ -220,6 +220,7 @@ impl Checked<'_> {
             let name = &plugin.name;
             grants.extend(plugin.allow.exec.iter().map(|exec| format!("{name} may {}", run(exec))));
             grants.extend(plugin.allow.env.iter().map(|env| format!("{name} may read ${env}")));
+            grants.extend(plugin.allow.http.iter().map(|http| format!("{name} may send {http}")));
         }
         if grants.is_empty() {
             grants.push("none".into());

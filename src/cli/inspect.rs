@@ -64,7 +64,8 @@ fn grants(text: &mut String, file: &Path, inspection: &Inspection) -> std::fmt::
     writeln!(text, "wasm = {}", toml::Value::from(file.display().to_string()))?;
     let (exec, env) =
         (inspection.imports_ours("process"), inspection.imports_wasi("wasi:cli/environment"));
-    if exec || env {
+    let http = inspection.imports_wasi("wasi:http/outgoing-handler");
+    if exec || env || http {
         writeln!(text, "[plugins.{name}.allow]")?;
     }
     if exec {
@@ -72,6 +73,9 @@ fn grants(text: &mut String, file: &Path, inspection: &Inspection) -> std::fmt::
     }
     if env {
         writeln!(text, "env = []  # names of variables, if it reads any")?;
+    }
+    if http {
+        writeln!(text, "http = [\"GET https://HOST/PATH\"]  # it sends requests: say which")?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::addresses::AddressMistake;
+use super::http_grant::HttpMistake;
 use super::values::{DurationMistake, ProgramMistake};
 
 /// A place in the text of a config: a range of bytes.
@@ -194,6 +195,13 @@ pub enum Problem {
     BadVariable {
         /// What was written.
         text: String,
+    },
+    /// Not a grant for HTTP requests.
+    BadHttp {
+        /// What was written.
+        text: String,
+        /// Why it isn't one.
+        mistake: HttpMistake,
     },
     /// A setting that JSON can't hold.
     NotJson {

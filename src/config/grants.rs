@@ -3,7 +3,7 @@
 use super::fault::{Fault, Problem};
 use super::reader::{Table, Value};
 use super::values::Folder;
-use super::{Grants, commands};
+use super::{Grants, commands, http_grant};
 
 /// What the table looks like.
 pub(super) const EXAMPLE: &str = "a table, such as `{ exec = [\"/usr/bin/docker\"] }`";
@@ -11,9 +11,14 @@ pub(super) const EXAMPLE: &str = "a table, such as `{ exec = [\"/usr/bin/docker\
 /// `allow`: one line a grant.
 pub(super) fn read(mut table: Table<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Grants {
     let exec = |value: &Value<'_>, faults: &mut Vec<Fault>| commands::grant(value, folder, faults);
+    let mut servers = Vec::new();
+    let http = |value: &Value<'_>, faults: &mut Vec<Fault>| {
+        http_grant::grant(value, folder, &mut servers, faults)
+    };
     let grants = Grants {
         exec: list(table.take("exec"), "`[\"/usr/bin/docker\"]`", exec, faults),
         env: list(table.take("env"), "`[\"HOME\"]`", variable, faults),
+        http: list(table.take("http"), http_grant::EXAMPLE, http, faults),
     };
     table.finish(faults);
     grants
@@ -23,7 +28,7 @@ pub(super) fn read(mut table: Table<'_>, folder: &Folder, faults: &mut Vec<Fault
 fn list<'t, T>(
     value: Option<Value<'t>>,
     example: &'static str,
-    read: impl Fn(&Value<'t>, &mut Vec<Fault>) -> Option<T>,
+    mut read: impl FnMut(&Value<'t>, &mut Vec<Fault>) -> Option<T>,
     faults: &mut Vec<Fault>,
 ) -> Vec<T> {
     let Some(value) = value else {

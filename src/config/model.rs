@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::HttpGrant;
+
 /// The whole config.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
@@ -154,6 +156,8 @@ pub struct Plugin {
     pub allow: Grants,
     /// What it may use up.
     pub limits: Limits,
+    /// A file of certificates, in PEM: whom it trusts beside those whom the system trusts.
+    pub ca: Option<PathBuf>,
 }
 
 /// Where a component comes from.
@@ -172,6 +176,8 @@ pub struct Grants {
     pub exec: Vec<ExecGrant>,
     /// Environment variables that it may see.
     pub env: Vec<String>,
+    /// HTTP requests that it may send. No two servers of them have one name.
+    pub http: Vec<HttpGrant>,
 }
 
 /// A command that a plugin may run.
@@ -198,6 +204,8 @@ pub struct Limits {
     pub log_lines: usize,
     /// How many bytes all keys and values of its state for one service may have.
     pub state: usize,
+    /// How many HTTP requests one call may have open at once.
+    pub requests: usize,
 }
 
 impl Default for Limits {
@@ -209,6 +217,7 @@ impl Default for Limits {
             output: 16 << 10,
             log_lines: 1000,
             state: 1 << 20,
+            requests: 16,
         }
     }
 }

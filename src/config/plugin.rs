@@ -1,5 +1,6 @@
 //! Plugins: `[plugins.NAME]`, and the register in which services look them up.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::commands::Hooks;
@@ -124,6 +125,7 @@ pub(super) fn shell(service: &str, hooks: &Hooks) -> Plugin {
         settings: hooks.settings(),
         allow: Grants { exec: hooks.grants(), ..Grants::default() },
         limits: Limits::default(),
+        ca: None,
     }
 }
 
@@ -175,6 +177,12 @@ fn plugin(
         },
         faults,
     );
+    let ca = table.take_or(
+        "ca",
+        None,
+        |value, faults| certificates(value, folder, faults).map(Some),
+        faults,
+    );
     table.finish(faults);
     if let (Some(hooks), Some(allow)) = (&hooks, &allow) {
         hooks.warn_of_denials(name, &allow.exec, faults);
@@ -186,6 +194,7 @@ fn plugin(
         settings: settings?,
         allow: allow?,
         limits: limits?,
+        ca: ca?,
     };
     Some((plugin, hooks))
 }
@@ -209,6 +218,17 @@ fn source(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Option
         faults.push(value.fault(problem));
     }
     known.copied().map(PluginSource::Builtin)
+}
+
+/// `ca`: a file of certificates.
+fn certificates(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Option<PathBuf> {
+    let text = value.text("a path", "a string, such as `\"./ca.pem\"`", faults)?;
+    if let Some(mistake) = folder.program(text).err() {
+        let (key, text) = (value.key.clone(), text.to_owned());
+        faults.push(value.fault(Problem::BadProgram { key, text, mistake }));
+        return None;
+    }
+    Some(folder.path(text))
 }
 
 /// `limits`: what a plugin may use up.
@@ -244,6 +264,12 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
         |value, faults| value.size("state", 1 << 10..=64 << 20, "from 1KiB to 64MiB", faults),
         faults,
     );
+    let requests = table.take_or(
+        "requests",
+        default.requests,
+        |value, faults| value.count(256, "from 1 to 256", faults),
+        faults,
+    );
     table.finish(faults);
     Some(Limits {
         memory: memory?,
@@ -252,5 +278,6 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
         output: output?,
         log_lines: log_lines?,
         state: state?,
+        requests: requests?,
     })
 }

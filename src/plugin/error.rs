@@ -121,8 +121,8 @@ pub enum LoadFault {
     },
     /// It imports interfaces that nobody offers.
     #[error(
-        "it imports what this Dormouse does not offer: {}. It offers `{PACKAGE}` and WASI 0.2 and 0.3 \
-         without HTTP; build the plugin without the rest", list(.0)
+        "it imports what this Dormouse does not offer: {}. It offers `{PACKAGE}`, WASI 0.2 and 0.3, \
+         and of HTTP the sending of requests in 0.2; build the plugin without the rest", list(.0)
     )]
     UnknownImports(Vec<String>),
     /// It imports an interface that is offered in another shape.
@@ -131,6 +131,17 @@ pub enum LoadFault {
          `wit/dormouse-plugin-{VERSION}`, or use a newer Dormouse"
     )]
     OtherImport(String),
+    /// The file with the certificates of its own authorities can't be used.
+    #[error(
+        "its `ca` file `{file}` can't be used: {reason}. Name a PEM file with the certificate of \
+         whoever signs the certificates of its servers, or remove `ca`"
+    )]
+    Certificates {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A service needs a decision that it does not make.
     #[error(
         "the service `{service}` has `{decision} = \"{plugin}\"`, but this plugin does not export \

@@ -1,7 +1,7 @@
 //! What a plugin may do outside its sandbox, and what the operator is told when it wants more.
 //!
-//! Every grant is checked here and nowhere else: a function a grant, which answers with what is
-//! granted or with a [`Denial`]. The guest gets the denial as an ordinary error. The operator gets
+//! Every grant is checked by one function, which answers with what is granted or with a [`Denial`]:
+//! here, or for requests in [`super::http`]. The guest gets the denial as an ordinary error. The operator gets
 //! one warning, with the lines of TOML that would allow it.
 
 use std::collections::HashSet;
@@ -27,6 +27,11 @@ pub(super) struct Denial {
 }
 
 impl Denial {
+    /// It wanted to `wanted`; `remedy` would allow it.
+    pub(super) fn new(wanted: String, remedy: String) -> Denial {
+        Denial { wanted, remedy }
+    }
+
     /// The text of the error that the guest gets.
     pub(super) fn for_guest(&self) -> String {
         format!("the config does not let this plugin {}. {}", self.wanted, self.remedy)
@@ -131,7 +136,7 @@ pub(super) fn toml_key(name: &str) -> String {
 }
 
 /// `value` as a TOML string on one line, without a single raw control character.
-fn toml_string(value: &str) -> String {
+pub(super) fn toml_string(value: &str) -> String {
     let mut written = String::with_capacity(value.len() + 2);
     written.push('"');
     for character in value.chars() {
@@ -163,8 +168,9 @@ mod tests {
             hooks_of: None,
             source: PluginSource::Builtin("shell"),
             settings: serde_json::json!({}),
-            allow: Grants { exec: exec.collect(), env: Vec::new() },
+            allow: Grants { exec: exec.collect(), ..Grants::default() },
             limits: Limits::default(),
+            ca: None,
         }
     }
 

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::config::{self, Plugin};
 
 use super::allowance::{Allowance, Memory};
 use super::grants;
+use super::http::{Hooks, Trust};
 use super::process::Runner;
 use super::state_store::Space;
 use super::stdio::Stream;
@@ -33,6 +35,8 @@ pub(super) struct Worker {
     pub(super) state: Arc<Space>,
     pub(super) warnings: Arc<grants::Warnings>,
     pub(super) runner: Runner,
+    /// Whose certificates it trusts.
+    pub(super) trust: Arc<Trust>,
 }
 
 impl Worker {
@@ -42,6 +46,11 @@ impl Worker {
             Some(service) => format!("the shell plugin behind the hooks of `{}`", name(service)),
             None => format!("the plugin `{}`", name(&self.plugin.name)),
         }
+    }
+
+    /// Tells the operator of a denial.
+    pub(super) fn warn(&self, denial: &grants::Denial) {
+        self.warnings.warn(&self.plugin, &self.service.name, denial);
     }
 }
 
@@ -61,6 +70,8 @@ pub(super) struct Guest {
     stdout: Stream,
     memory: Memory,
     wasi: WasiCtx,
+    http: WasiHttpCtx,
+    requests: Hooks,
     resources: ResourceTable,
 }
 
@@ -76,6 +87,8 @@ impl Guest {
         resources.set_max_capacity(RESOURCES);
         let guest = Guest {
             wasi: wasi(&worker.plugin, &stdout, &stderr),
+            http: Hooks::context(),
+            requests: Hooks::new(worker, &voice),
             worker: Arc::clone(worker),
             allowance: Allowance::new(limits.cpu),
             deadline,
@@ -112,6 +125,16 @@ impl Drop for Guest {
 impl WasiView for Guest {
     fn ctx(&mut self) -> WasiCtxView<'_> {
         WasiCtxView { ctx: &mut self.wasi, table: &mut self.resources }
+    }
+}
+
+impl WasiHttpView for Guest {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            hooks: &mut self.requests,
+            table: &mut self.resources,
+            ctx: &mut self.http,
+        }
     }
 }
 

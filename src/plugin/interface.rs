@@ -116,6 +116,9 @@ impl<'a> InterfaceName<'a> {
                 self.is_of("0.2") || self.is_of("0.3")
             }
             "wasi:io" => self.is_of("0.2"),
+            "wasi:http" => {
+                self.is_of("0.2") && matches!(self.interface, "types" | "outgoing-handler")
+            }
             _ => false,
         }
     }
@@ -148,12 +151,22 @@ mod tests {
     }
 
     #[test]
-    fn wasi_is_offered_in_both_versions_and_http_is_not() {
-        for name in ["wasi:cli/environment@0.2.6", "wasi:io/streams@0.2.0", "wasi:cli/stdout@0.3.0"]
-        {
+    fn wasi_is_offered_in_both_versions_and_http_to_those_who_send_requests() {
+        for name in [
+            "wasi:cli/environment@0.2.6",
+            "wasi:io/streams@0.2.0",
+            "wasi:cli/stdout@0.3.0",
+            "wasi:http/types@0.2.0",
+            "wasi:http/outgoing-handler@0.2.9",
+        ] {
             assert!(parse(name).is_offered(), "{name}");
         }
-        for name in ["wasi:http/types@0.2.0", "wasi:io/streams@0.3.0", "wasi:cli/stdout@0.1.0"] {
+        for name in [
+            "wasi:http/incoming-handler@0.2.0",
+            "wasi:http/types@0.3.0",
+            "wasi:io/streams@0.3.0",
+            "wasi:cli/stdout@0.1.0",
+        ] {
             assert!(!parse(name).is_offered(), "{name}");
         }
     }

@@ -18,6 +18,7 @@
 //!                                      │
 //!   deciders ── answers ── decide      └─ Guest    once an instance: its store
 //!                                          ├ host/*, stdio, voice, state_store
+//!                                          ├ http: requests
 //!                                          └ process: the runner of commands
 //! ```
 
@@ -35,6 +36,7 @@ mod exports;
 mod grants;
 mod guest;
 mod host;
+mod http;
 mod inspect;
 mod interface;
 mod load;
@@ -45,6 +47,7 @@ mod text;
 mod voice;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
@@ -59,6 +62,7 @@ use self::call::Caller;
 use self::deciders::{PluginGate, PluginIdleness, PluginJudge, PluginLifecycle};
 use self::engine::Ticker;
 use self::guest::{Guest, Worker};
+use self::http::Trust;
 use self::process::Runner;
 use self::state_store::StateStore;
 
@@ -76,6 +80,8 @@ pub struct Host {
     runner: Runner,
     components: Mutex<HashMap<PluginSource, Arc<OnceCell<Arc<Loaded>>>>>,
     warnings: Mutex<HashMap<String, Arc<grants::Warnings>>>,
+    /// Whom plugins trust, by their `ca`.
+    trust: Mutex<HashMap<Option<PathBuf>, Arc<Trust>>>,
 }
 
 /// How the components that were loaded came to their native code.
@@ -107,6 +113,7 @@ impl Host {
             runner: Runner::new(),
             components: Mutex::default(),
             warnings: Mutex::default(),
+            trust: Mutex::default(),
         })
     }
 
@@ -137,6 +144,7 @@ impl Host {
     ///
     /// If it can't be loaded.
     pub async fn load(&self, plugin: &config::Plugin) -> Result<Arc<Loaded>, LoadError> {
+        self.trust(plugin)?;
         let cell = {
             let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(components.entry(plugin.source.clone()).or_default())
@@ -179,7 +187,7 @@ impl Host {
         let Some(functions) = loaded.lifecycle.clone() else {
             return Err(self.lacks(plugin, service, Decision::Lifecycle, &loaded));
         };
-        let caller = self.caller(plugin, service, loaded);
+        let caller = self.caller(plugin, service, loaded)?;
         Ok(Arc::new(PluginLifecycle { caller, functions }))
     }
 
@@ -230,7 +238,7 @@ impl Host {
         let plugin = config.plugin(id);
         let loaded = self.load(plugin).await?;
         match functions(&loaded) {
-            Some(functions) => Ok(Some((self.caller(plugin, service, loaded), functions))),
+            Some(functions) => Ok(Some((self.caller(plugin, service, loaded)?, functions))),
             None if demanded => Err(self.lacks(plugin, service, decision, &loaded)),
             None => Ok(None),
         }
@@ -241,7 +249,7 @@ impl Host {
         plugin: &config::Plugin,
         service: &config::Service,
         loaded: Arc<Loaded>,
-    ) -> Caller {
+    ) -> Result<Caller, LoadError> {
         let hooks = plugin.hooks_of.is_some();
         let state = self.states.space(&plugin.name, hooks, &service.name, plugin.limits.state);
         let warnings = {
@@ -255,13 +263,32 @@ impl Host {
             state,
             warnings,
             runner: self.runner.clone(),
+            trust: self.trust(plugin)?,
         };
-        Caller {
+        Ok(Caller {
             worker: Arc::new(worker),
             loaded,
             ticker: Arc::clone(&self.ticker),
             service: Arc::new(bindings::service(service)),
+        })
+    }
+
+    /// Whom `plugin` trusts. What was read once is not read again.
+    fn trust(&self, plugin: &config::Plugin) -> Result<Arc<Trust>, LoadError> {
+        let mut known = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trust) = known.get(&plugin.ca) {
+            return Ok(Arc::clone(trust));
         }
+        let trust = match &plugin.ca {
+            None => Trust::default(),
+            Some(file) => Trust::with(file).map_err(|reason| {
+                let file = file.display().to_string();
+                self.error(plugin, LoadFault::Certificates { file, reason })
+            })?,
+        };
+        let trust = Arc::new(trust);
+        known.insert(plugin.ca.clone(), Arc::clone(&trust));
+        Ok(trust)
     }
 
     fn lacks(

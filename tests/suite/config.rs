@@ -380,8 +380,33 @@ fn a_wrong_plugin_is_told() {
     let config = service_with("gate = \"vm\"")
         + "[plugins.vm]\n\
            settings = { size = nan }\n\
-           allow = { http = [\"https://example.com\"], env = [\"$HOME\"], exec = \"docker\" }\n\
+           allow = { http = \"https://example.com\", env = [\"$HOME\"], exec = \"docker\" }\n\
            limits = { memory = \"lots\", cpu = 1, output = \"1GiB\", log_lines = 0 }\n";
+    snapshot!(check(&config));
+}
+
+#[test]
+fn requests_that_can_not_be_granted_are_told() {
+    let config = service_with("gate = \"vm\"")
+        + r#"
+[plugins.vm]
+wasm = "vm.wasm"
+ca = ""
+
+[plugins.vm.allow]
+http = [
+  "api.example.com",
+  "get https://api.example.com",
+  "https://api.example.com:443000",
+  "https://user@api.example.com",
+  "https://api.example.com/?x=1",
+  "https://api.example.com/a/%2e%2e/b",
+  "https://api.example.com in 10.0.0.0/99",
+  "unix:/run/docker.sock",
+  "unix:/run/user/1000/docker.sock",
+  "unix:/run/a b",
+]
+"#;
     snapshot!(check(&config));
 }
 
@@ -468,6 +493,33 @@ stop_on_exit = true
     assert_eq!(service.on_gate_error, OnGateError::Refuse);
     assert_eq!(service.keepalive, None);
     assert!(service.stop_on_exit);
+}
+
+#[test]
+fn requests_are_granted_and_their_files_belong_to_the_folder_of_the_config() {
+    let (folder, config) = meant(
+        r#"
+[services.web]
+listen = "0.0.0.0:8080"
+target = "192.168.1.5:80"
+lifecycle = "vm"
+
+[plugins.vm]
+wasm = "vm.wasm"
+ca = "./ca.pem"
+limits = { requests = 2 }
+
+[plugins.vm.allow]
+http = ["POST,GET https://API.example.com:443/vm/", "unix:./podman.sock:/v4.0.0/containers/mc"]
+"#,
+    );
+    let plugin = &config.plugins[0];
+    let http: Vec<_> = plugin.allow.http.iter().map(ToString::to_string).collect();
+    let socket = folder.path().join("podman.sock");
+    let socket = format!("unix:{}:/v4.0.0/containers/mc", socket.display());
+    assert_eq!(http, ["POST,GET https://api.example.com/vm/", &socket]);
+    assert_eq!(plugin.ca, Some(folder.path().join("ca.pem")));
+    assert_eq!(plugin.limits.requests, 2);
 }
 
 #[test]

@@ -232,7 +232,7 @@ async fn a_component_that_imports_what_is_not_offered() {
     );
     let (fault, message) = error_for(&greedy.build()).await;
     assert!(matches!(fault, LoadFault::UnknownImports(names) if names == ["other", "g"]));
-    insta::assert_snapshot!(message, @"the plugin `p` can't be loaded from `[FOLDER]/p.wasm`: it imports what this Dormouse does not offer: `other`, `g`. It offers `dormouse:plugin` and WASI 0.2 and 0.3 without HTTP; build the plugin without the rest");
+    insta::assert_snapshot!(message, @"the plugin `p` can't be loaded from `[FOLDER]/p.wasm`: it imports what this Dormouse does not offer: `other`, `g`. It offers `dormouse:plugin`, WASI 0.2 and 0.3, and of HTTP the sending of requests in 0.2; build the plugin without the rest");
 }
 
 #[tokio::test]

@@ -54,8 +54,7 @@ impl Guest {
     }
 
     fn deny(&self, denial: &Denial) -> process::ProcessError {
-        let worker = &self.worker;
-        worker.warnings.warn(&worker.plugin, &worker.service.name, denial);
+        self.worker.warn(denial);
         process::ProcessError::Denied(denial.for_guest())
     }
 

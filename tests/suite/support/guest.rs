@@ -22,8 +22,12 @@ pub(crate) const RETURNED: u32 = 2048;
 const WASI: &str = r"
     package wasi:io@0.2.0 {
         interface error { resource error; }
+        interface poll { resource pollable { block: func(); } }
         interface streams {
             use error.{error};
+            resource input-stream {
+                blocking-read: func(len: u64) -> result<list<u8>, stream-error>;
+            }
             variant stream-error { last-operation-failed(error), closed }
             resource output-stream {
                 blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>;
@@ -148,6 +152,7 @@ const SERVICE: &str = "(param $name i32) (param $name_len i32) (param $host i32)
 /// A guest that is put together. Its `lifecycle` answers "done" if the test says nothing else.
 pub(crate) struct Guest {
     package: String,
+    packages: String,
     exports: Vec<String>,
     imports: Vec<String>,
     core_imports: String,
@@ -174,6 +179,7 @@ impl Guest {
     pub(crate) fn bare() -> Guest {
         Guest {
             package: package("0.1.0"),
+            packages: String::new(),
             exports: Vec::new(),
             imports: vec!["include dormouse:plugin/imports@0.1.0;".to_owned()],
             core_imports: String::new(),
@@ -192,6 +198,12 @@ impl Guest {
     pub(crate) fn against(mut self, package: &str) -> Guest {
         self.package = package.to_owned();
         self.imports.clear();
+        self
+    }
+
+    /// Knows these packages of WIT, so that it can import from them.
+    pub(crate) fn knowing(mut self, packages: &str) -> Guest {
+        self.packages.push_str(packages);
         self
     }
 
@@ -249,8 +261,10 @@ impl Guest {
     /// or `NAME: func(…)` itself.
     pub(crate) fn import(mut self, item: &str, function: &str, name: &str, shape: &str) -> Guest {
         // Those of the current version are in the world already.
-        if !item.starts_with("dormouse:plugin/") || self.imports.is_empty() {
-            self.imports.push(item_of_world("import", item));
+        let import = item_of_world("import", item);
+        let is_ours = item.starts_with("dormouse:plugin/") && !self.imports.is_empty();
+        if !is_ours && !self.imports.contains(&import) {
+            self.imports.push(import);
         }
         let module = match item.split_once(": ") {
             Some((_, shape)) if shape.starts_with("func") => "$root",
@@ -338,7 +352,8 @@ impl Guest {
         let mut resolve = Resolve::default();
         resolve.push_str("plugin.wit", &self.package).expect("the package should be right");
         let world = format!(
-            "package test:guest; {WASI} world guest {{ {} {} }}",
+            "package test:guest; {WASI} {} world guest {{ {} {} }}",
+            self.packages,
             self.imports.join(" "),
             self.exports.join(" ")
         );

@@ -7,6 +7,7 @@
 
 pub(crate) mod command;
 pub(crate) mod guest;
+pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod proxy;
 pub(crate) mod relay;

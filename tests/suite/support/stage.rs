@@ -84,6 +84,7 @@ pub(crate) fn plugin(name: &str, file: &Path) -> Plugin {
         settings: serde_json::json!({}),
         allow: Grants::default(),
         limits: Limits::default(),
+        ca: None,
     }
 }
 
