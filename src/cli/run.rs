@@ -134,6 +134,7 @@ impl Proxy {
             decisions: decisions.clone(),
             drivers: TaskTracker::new(),
             paths: Paths::new(Mode::Adaptive, self.config.relay.memory),
+            state_dir: self.config.state_dir.clone(),
         };
         let host = Arc::new(Host::new(&self.config).map_err(|error| {
             Failure::from(Complaint::new(format!("plugins can't be run: {error}")))

@@ -162,6 +162,7 @@ mod tests {
             name: "docker".to_owned(),
             hooks_of: None,
             source: PluginSource::Builtin("shell"),
+            sha256: None,
             settings: serde_json::json!({}),
             allow: Grants { exec: exec.collect(), env: Vec::new() },
             limits: Limits::default(),

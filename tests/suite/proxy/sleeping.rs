@@ -78,7 +78,7 @@ fn rule_5_a_should_sleep_hook_may_keep_the_target_up() {
     let scene = Scene::new().set("cooldown", "200ms").hook("should_sleep", "exit 1");
     let dormouse = scene.run();
     scene.client().ask("hello");
-    dormouse.await_line("the plugin keeps the target up; it is asked again in 1m");
+    dormouse.await_line("the target stays up; whether it may sleep is asked again in 1m");
     scene.client().ask("hello again");
     assert_eq!(scene.hooks(), ["start client", "should_sleep cooldown"]);
 }
