@@ -11,11 +11,11 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use crate::config::{self, Plugin};
 
 use super::allowance::{Allowance, Memory};
+use super::counters::{self, Counters};
 use super::grants;
 use super::process::Runner;
 use super::state_store::Space;
 use super::stdio::Stream;
-use super::text;
 use super::voice::{Loudness, Voice};
 
 /// How many resources of WASI (streams, clocks, errors) an instance may hold at once.
@@ -32,22 +32,15 @@ pub(super) struct Worker {
     pub(super) settings: String,
     pub(super) state: Arc<Space>,
     pub(super) warnings: Arc<grants::Warnings>,
+    pub(super) counters: Arc<Counters>,
     pub(super) runner: Runner,
 }
 
 impl Worker {
     /// Whose fault it is, for people: the beginning of a sentence.
     pub(super) fn who(&self) -> String {
-        match &self.plugin.hooks_of {
-            Some(service) => format!("the shell plugin behind the hooks of `{}`", name(service)),
-            None => format!("the plugin `{}`", name(&self.plugin.name)),
-        }
+        counters::who(&self.plugin)
     }
-}
-
-/// A name from the config, in a message.
-fn name(name: &str) -> String {
-    text::line(name, 200)
 }
 
 /// What belongs to one instance.
@@ -99,7 +92,7 @@ impl Guest {
     pub(super) fn end_call(&self) {
         self.stdout.end_call();
         self.stderr.end_call();
-        self.voice.end_call();
+        self.worker.counters.left_out(self.voice.end_call());
     }
 }
 

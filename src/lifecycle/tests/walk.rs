@@ -279,6 +279,7 @@ impl World {
         let lifecycle = self.lifecycle.clone();
         let (lifecycle, effects) = lifecycle.step(policy, self.now, event);
         self.lifecycle = lifecycle;
+        self.check_refusals(&effects);
         for effect in effects {
             self.carry_out(policy, effect);
         }
@@ -319,12 +320,6 @@ impl World {
                     State::Leaving { .. } | State::LastStop { .. } | State::Finished
                 );
                 assert!(reason != Reason::Exit || left, "closed for an exit that is none");
-                let under_way = matches!(
-                    self.lifecycle.state,
-                    State::Starting { .. } | State::Readying { .. } | State::Awake(_)
-                );
-                let over = reason == Reason::OverBudget;
-                assert!(!over || !under_way, "refused, and it would have caused no start");
             }
             Effect::OpenDoor(period) => self.door = Some(period),
             Effect::ShutDoor => self.door = None,
@@ -364,6 +359,20 @@ impl World {
                 assert_eq!(self.door, None, "stopped with an open door");
             }
             Question::Ready(_) | Question::Probe | Question::MaySleep(_) => {}
+        }
+    }
+
+    /// Nobody is refused for the budget who would only have joined.
+    fn check_refusals(&self, effects: &[Effect]) {
+        let under_way = matches!(
+            self.lifecycle.state,
+            State::Starting { .. } | State::Readying { .. } | State::Awake(_)
+        );
+        let is_refusal = |effect: &Effect| matches!(effect, Effect::Close(_, Reason::OverBudget));
+        let is_start = |effect: &Effect| matches!(effect, Effect::Ask(_, Question::Start(_)));
+        if let Some(refusal) = effects.iter().rposition(is_refusal) {
+            let started_later = effects.iter().position(is_start).is_some_and(|at| at > refusal);
+            assert!(!under_way || started_later, "refused, and it would have caused no start");
         }
     }
 
