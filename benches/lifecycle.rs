@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use dormouse::lifecycle::{
-    Call, ClientId, Effect, Event, Lifecycle, Moment, Outcome, Policy, Ready,
+    Call, ClientId, Effect, Event, Lifecycle, MaySleep, Moment, Origin, Outcome, Policy, Ready,
+    WakeLimits,
 };
 
 fn policy() -> Policy {
@@ -24,6 +25,8 @@ fn policy() -> Policy {
         max_held: 4096,
         gated: false,
         asks_idleness: false,
+        without_answer: MaySleep::Yes,
+        wakes: WakeLimits { all: Some(12), each: Some(4), ..WakeLimits::NONE },
         stop_on_exit: false,
         backoff_first: Policy::BACKOFF_FIRST,
         backoff_most: Policy::BACKOFF_MOST,
@@ -36,9 +39,12 @@ fn at(seconds: u64) -> Moment {
     Moment(Duration::from_secs(seconds))
 }
 
+/// Where all clients come from.
+const HOME: Origin = Origin::V4([192, 0, 2, 1]);
+
 /// A start, a client, a cool-down and a stop.
 const NIGHT: [(u64, Event); 7] = [
-    (0, Event::Arrived(ClientId(1))),
+    (0, Event::Arrived(ClientId(1), HOME)),
     (9, Event::StartEnded(Call(0), Outcome::Done)),
     (10, Event::ReadyEnded(Call(1), Ready::Yes)),
     (3600, Event::Vacant { since: Moment(Duration::from_secs(3600)) }),
@@ -76,13 +82,13 @@ fn step(criterion: &mut Criterion) {
     });
 
     let crowd = (1..4096).fold(asleep(&policy), |lifecycle, id| {
-        lifecycle.step(&policy, at(0), Event::Arrived(ClientId(id))).0
+        lifecycle.step(&policy, at(0), Event::Arrived(ClientId(id), HOME)).0
     });
     group.throughput(Throughput::Elements(1));
     group.bench_function("one more client beside 4,095 held ones", |bencher| {
         bencher.iter_batched(
             || crowd.clone(),
-            |lifecycle| lifecycle.step(&policy, at(1), Event::Arrived(ClientId(5000))),
+            |lifecycle| lifecycle.step(&policy, at(1), Event::Arrived(ClientId(5000), HOME)),
             BatchSize::LargeInput,
         );
     });

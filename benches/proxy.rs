@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use dormouse::config::{self, Decider, OnGateError, PluginId, Target};
+use dormouse::config::{self, Decider, OnGateError, OnIdlenessError, PluginId, Target, Wakes};
 use dormouse::decide::{Answer, Cause, Deciders, Failure, Lifecycle};
 use dormouse::service::relay::{Mode, Paths};
 use dormouse::service::{Ground, Lanes, Service, socket};
@@ -75,6 +75,8 @@ fn service(target: SocketAddr, lanes: &Lanes, decisions: &Runtime) -> SocketAddr
         gate_timeout: Duration::from_secs(10),
         max_gates: 256,
         on_gate_error: OnGateError::Wake,
+        on_idleness_error: OnIdlenessError::Sleep,
+        wakes: Wakes::default(),
         keepalive: Some(Duration::from_secs(60)),
         stop_on_exit: false,
     };
@@ -83,6 +85,7 @@ fn service(target: SocketAddr, lanes: &Lanes, decisions: &Runtime) -> SocketAddr
         decisions: decisions.handle().clone(),
         drivers: TaskTracker::new(),
         paths: Paths::new(Mode::Adaptive, config::Relay::default().memory),
+        state_dir: std::env::temp_dir(),
     };
     let deciders =
         Deciders { lifecycle: Arc::new(AlwaysUp), readiness: None, gate: None, idleness: None };

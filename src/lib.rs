@@ -7,6 +7,7 @@
 pub mod cli;
 pub mod config;
 pub mod decide;
+pub mod files;
 pub mod lifecycle;
 pub mod plugin;
 pub mod service;

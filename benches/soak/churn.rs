@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use dormouse::config::{self, Decider, OnGateError, PluginId, Target};
+use dormouse::config::{self, Decider, OnGateError, OnIdlenessError, PluginId, Target, Wakes};
 use dormouse::decide::{Answer, Cause, Deciders, Failure, Lifecycle};
 use dormouse::service::relay::{Mode, Paths};
 use dormouse::service::{Ground, Lanes, Service, socket};
@@ -98,6 +98,7 @@ pub(crate) fn turn_over(rounds: u32) -> Result<Row, String> {
         decisions: decisions.handle().clone(),
         drivers: TaskTracker::new(),
         paths: paths.clone(),
+        state_dir: std::env::temp_dir(),
     };
     let (service, address) = serve(target, &ground);
     let crowd = Crowd { address, service: &service, seen: &seen };
@@ -348,6 +349,8 @@ fn serve(target: SocketAddr, ground: &Ground) -> (Service, SocketAddr) {
         gate_timeout: Duration::from_secs(10),
         max_gates: 256,
         on_gate_error: OnGateError::Wake,
+        on_idleness_error: OnIdlenessError::Sleep,
+        wakes: Wakes::default(),
         keepalive: Some(Duration::from_secs(60)),
         stop_on_exit: false,
     };

@@ -12,7 +12,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::{Complaint, Failure};
 use crate::config::{self, Config};
@@ -133,10 +133,13 @@ impl Proxy {
             decisions: decisions.clone(),
             drivers: TaskTracker::new(),
             paths: Paths::new(Mode::Adaptive, self.config.relay.memory),
+            state_dir: self.config.state_dir.clone(),
         };
         let host = Arc::new(Host::new(&self.config).map_err(|error| {
             Failure::from(Complaint::new(format!("plugins can't be run: {error}")))
         })?);
+        let watching = Arc::clone(&host);
+        let _watching = AbortOnDropHandle::new(tokio::spawn(async move { watching.watch().await }));
         let load = Arc::new(Load::default());
         let services: Vec<Service> = self
             .config

@@ -143,6 +143,11 @@ pub enum Problem {
         /// What was written.
         text: String,
     },
+    /// Not a SHA-256 sum.
+    BadSum {
+        /// What was written.
+        text: String,
+    },
     /// A cool-down in minutes that is none.
     BadMinutes {
         /// The flag.

@@ -84,6 +84,10 @@ pub struct Service {
     pub max_gates: usize,
     /// What becomes of a client whose gate failed.
     pub on_gate_error: OnGateError,
+    /// What becomes of an idle target if it can't be said whether it may sleep.
+    pub on_idleness_error: OnIdlenessError,
+    /// How often clients may have the target started.
+    pub wakes: Wakes,
     /// The idle time after which TCP probes a silent peer; `None` turns probes off.
     pub keepalive: Option<Duration>,
     /// Whether the target is stopped when Dormouse exits.
@@ -141,6 +145,24 @@ pub enum OnGateError {
     Refuse,
 }
 
+/// What becomes of an idle target if whoever has a say in its sleep failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnIdlenessError {
+    /// It is stopped.
+    Sleep,
+    /// It stays up, and the question is asked again later.
+    Stay,
+}
+
+/// How often clients may have the target started within any hour. `None` sets no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wakes {
+    /// All clients together.
+    pub per_hour: Option<usize>,
+    /// The clients of one address, or of one /64 of IPv6.
+    pub per_client_per_hour: Option<usize>,
+}
+
 /// A component that makes decisions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plugin {
@@ -150,6 +172,8 @@ pub struct Plugin {
     pub hooks_of: Option<String>,
     /// Where the component comes from.
     pub source: PluginSource,
+    /// The SHA-256 sum that the component must have, if it is pinned.
+    pub sha256: Option<[u8; 32]>,
     /// What it gets as its settings: an object.
     pub settings: serde_json::Value,
     /// What it may do outside its sandbox.

@@ -122,6 +122,7 @@ pub(super) fn shell(service: &str, hooks: &Hooks) -> Plugin {
         name: SHELL.into(),
         hooks_of: Some(service.to_owned()),
         source: PluginSource::Builtin(SHELL),
+        sha256: None,
         settings: hooks.settings(),
         allow: Grants { exec: hooks.grants(), ..Grants::default() },
         limits: Limits::default(),
@@ -142,6 +143,7 @@ fn plugin(
         |value, faults| source(value, folder, faults),
         faults,
     );
+    let sha256 = table.take_or("sha256", None, sum, faults);
     let given = table.take("settings");
     let is_shell = source == Some(PluginSource::Builtin(SHELL));
     let (settings, hooks) = if is_shell {
@@ -191,6 +193,7 @@ fn plugin(
         name: name.to_owned(),
         hooks_of: None,
         source: source?,
+        sha256: sha256?,
         settings: settings?,
         allow: allow?,
         limits: limits?,
@@ -229,6 +232,16 @@ fn certificates(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> 
         return None;
     }
     Some(folder.path(text))
+}
+
+/// `sha256`: the sum of the component.
+fn sum(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<Option<[u8; 32]>> {
+    let text = value.text("a SHA-256 sum", "a string of 64 hexadecimal digits", faults)?;
+    let sum = values::sha256(text);
+    if sum.is_none() {
+        faults.push(value.fault(Problem::BadSum { text: text.to_owned() }));
+    }
+    sum.map(Some)
 }
 
 /// `limits`: what a plugin may use up.

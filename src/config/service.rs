@@ -9,7 +9,7 @@ use super::fault::{Fault, Problem, Span};
 use super::plugin::Plugins;
 use super::reader::{Table, Value};
 use super::values::{self, Folder};
-use super::{Decider, OnGateError, PluginId, Service, Target};
+use super::{Decider, OnGateError, OnIdlenessError, PluginId, Service, Target, Wakes};
 
 /// What services share with each other while they are read.
 pub(super) struct Services<'f> {
@@ -26,8 +26,13 @@ struct Listener {
 const SERVICE: &str = "`[services.NAME]` with `listen`, `target` and `hooks`";
 const LISTEN: &str = "`\"0.0.0.0:8080\"`, or a list of such";
 
+const WAKES: &str = "a table, such as `{ per_hour = 12, per_client_per_hour = 4 }`";
+
 const ANY: (Duration, &str) = (Duration::ZERO, "at most 365d");
 const SOME: (Duration, &str) = (Duration::from_millis(1), "from 1ms to 365d");
+
+/// The largest wake budget: as many wakes are remembered.
+const MOST_WAKES: usize = 4096;
 
 /// What each service has that does not say otherwise.
 pub(super) struct Defaults;
@@ -132,6 +137,18 @@ impl<'f> Services<'f> {
         );
         let on_gate_error =
             table.take_or("on_gate_error", OnGateError::Wake, on_gate_error, faults);
+        let on_idleness_error =
+            table.take_or("on_idleness_error", OnIdlenessError::Sleep, on_idleness_error, faults);
+        let section = format!("services.{name}.wakes");
+        let wakes = table.take_or(
+            "wakes",
+            Wakes::default(),
+            |value, faults| {
+                let table = Table::of(value, section, value.place.clone(), WAKES, faults)?;
+                wakes(table, faults)
+            },
+            faults,
+        );
         let keepalive = table.take_or("keepalive", Defaults::KEEPALIVE, keepalive, faults);
         let stop_on_exit = table.take_or("stop_on_exit", false, Value::flag, faults);
         table.finish(faults);
@@ -153,6 +170,8 @@ impl<'f> Services<'f> {
             gate_timeout: gate_timeout?,
             max_gates: max_gates?,
             on_gate_error: on_gate_error?,
+            on_idleness_error: on_idleness_error?,
+            wakes: wakes?,
             keepalive: keepalive?,
             stop_on_exit: stop_on_exit?,
         })
@@ -264,6 +283,30 @@ fn on_gate_error(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<OnGateErr
     }
 }
 
+fn on_idleness_error(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<OnIdlenessError> {
+    match value.text("a word", "`\"sleep\"` or `\"stay\"`", faults)? {
+        "sleep" => Some(OnIdlenessError::Sleep),
+        "stay" => Some(OnIdlenessError::Stay),
+        text => {
+            let (key, text) = ("on_idleness_error", text.to_owned());
+            let choices = &["sleep", "stay"];
+            faults.push(value.fault(Problem::BadChoice { key, text, choices }));
+            None
+        }
+    }
+}
+
+/// `wakes`: a budget, of which either half may be left out.
+fn wakes(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Wakes> {
+    let count = |value: &Value<'_>, faults: &mut Vec<Fault>| {
+        value.count(MOST_WAKES, "from 1 to 4096", faults).map(Some)
+    };
+    let per_hour = table.take_or("per_hour", None, count, faults);
+    let per_client_per_hour = table.take_or("per_client_per_hour", None, count, faults);
+    table.finish(faults);
+    Some(Wakes { per_hour: per_hour?, per_client_per_hour: per_client_per_hour? })
+}
+
 /// A service with the rules that hold where nothing else is said.
 pub(super) fn plain(
     name: &str,
@@ -289,6 +332,8 @@ pub(super) fn plain(
         gate_timeout: Defaults::GATE_TIMEOUT,
         max_gates: Defaults::MAX_GATES,
         on_gate_error: OnGateError::Wake,
+        on_idleness_error: OnIdlenessError::Sleep,
+        wakes: Wakes::default(),
         keepalive: Defaults::KEEPALIVE,
         stop_on_exit: false,
     }

@@ -85,6 +85,20 @@ pub(super) fn size(text: &str) -> Option<u64> {
     text.trim().parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64())
 }
 
+/// A SHA-256 sum: 64 hexadecimal digits; `None` if it is not one.
+pub(super) fn sha256(text: &str) -> Option<[u8; 32]> {
+    let mut sum = [0; 32];
+    let digits = text.as_bytes();
+    if digits.len() != 2 * sum.len() {
+        return None;
+    }
+    for (byte, pair) in sum.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        *byte = u8::try_from(digit(pair[0])? << 4 | digit(pair[1])?).ok()?;
+    }
+    Some(sum)
+}
+
 /// Whether it can be the name of a service or a plugin: these become file names and log fields.
 pub(super) fn is_good_name(name: &str) -> bool {
     let letters = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
@@ -209,6 +223,17 @@ mod tests {
         assert_eq!(size("many"), None);
         assert_eq!(size("-1"), None);
         assert_eq!(size(""), None);
+    }
+
+    #[test]
+    fn sums_are_64_hexadecimal_digits() {
+        let mut expected = [0xab; 32];
+        expected[31] = 0x01;
+        let good = format!("{}01", "aB".repeat(31));
+        assert_eq!(sha256(&good), Some(expected));
+        for bad in ["", "ab", &"g".repeat(64), &"a".repeat(63), &"a".repeat(65), &"é".repeat(32)] {
+            assert_eq!(sha256(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -69,6 +69,9 @@ impl Problem {
             Problem::BadSize { key, text } => {
                 format!("`{key}` is not a size: `{}`", shown(text))
             }
+            Problem::BadSum { text } => {
+                format!("`sha256` is not a SHA-256 sum: `{}`", shown(text))
+            }
             Problem::BadMinutes { flag, text } => {
                 format!("`{flag}` is not a time: `{}`", shown(text))
             }
@@ -153,6 +156,7 @@ impl Problem {
             | Problem::NoServices
             | Problem::OutOfRange { .. }
             | Problem::BadSize { .. }
+            | Problem::BadSum { .. }
             | Problem::BadMinutes { .. }
             | Problem::BadAddress { .. }
             | Problem::Loop { .. }
@@ -213,6 +217,9 @@ impl Problem {
             Problem::BadDuration { mistake, .. } => mistake.remedy(),
             Problem::BadSize { .. } => {
                 "a size is a number and a unit, such as \"16KiB\", \"64MiB\" or \"1GiB\"".into()
+            }
+            Problem::BadSum { .. } => {
+                "a sum is 64 hexadecimal digits; `sha256sum FILE` prints that of a file".into()
             }
             Problem::BadMinutes { .. } => {
                 "it is a whole number of minutes, such as 30, or a time with a unit, such as 90s or \

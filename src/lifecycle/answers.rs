@@ -3,7 +3,7 @@
 //! An answer belongs to the one state that asked for it: in every other state, and with every
 //! other number, it is stale and changes nothing.
 
-use super::vocabulary::{Call, MaySleep, News, Outcome, Question, Ready, Reason, Retry};
+use super::vocabulary::{Call, MaySleep, Moment, News, Outcome, Question, Ready, Reason, Retry};
 use super::{Asked, Cause, Effect, Lifecycle, ReadyQuestion, Rest, State, Turn};
 
 impl Lifecycle {
@@ -130,6 +130,11 @@ impl Lifecycle {
         if answered != question.call {
             return;
         }
+        self.may_sleep(turn, since, answer);
+    }
+
+    /// It is known whether the target, idle `since` then, may sleep.
+    pub(super) fn may_sleep(&mut self, turn: &mut Turn, since: Moment, answer: MaySleep) {
         match answer {
             MaySleep::Yes => self.stop(turn, Cause::Cooldown, turn.now.since(since)),
             MaySleep::NotFor(delay) => {

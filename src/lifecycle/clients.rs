@@ -2,17 +2,22 @@
 
 use std::time::Duration;
 
+use super::budget::Origin;
 use super::vocabulary::{Cause, ClientId, Effect, Moment, News, Period, Reason, Retry};
-use super::waiting::Stage;
+use super::waiting::{Stage, Waiter};
 use super::{Lifecycle, Question, Rest, State, Turn};
 
+/// A client, and where it comes from.
+type Newcomer = (ClientId, Origin);
+
 impl Lifecycle {
-    pub(super) fn arrived(&mut self, turn: &mut Turn, client: ClientId) {
+    pub(super) fn arrived(&mut self, turn: &mut Turn, newcomer: Newcomer) {
+        let (client, _) = newcomer;
         if self.waiting.contains(client) {
             return;
         }
         match self.state {
-            State::Booting => self.wait(turn, client, Stage::New, Duration::ZERO),
+            State::Booting => self.wait(turn, newcomer, Stage::New, Duration::ZERO),
             State::Asleep { refuses: true, .. } => {
                 turn.act(Effect::Close(client, Reason::Unusable));
             }
@@ -23,12 +28,12 @@ impl Lifecycle {
             | State::Stopping { .. }
             | State::Checking { .. } => {
                 if turn.policy.gated {
-                    self.wait(turn, client, Stage::AtGate, Duration::ZERO);
+                    self.wait(turn, newcomer, Stage::AtGate, Duration::ZERO);
                     if self.waiting.contains(client) {
                         turn.act(Effect::Judge(client));
                     }
                 } else {
-                    self.hold(turn, client, Duration::ZERO);
+                    self.hold(turn, newcomer, Duration::ZERO);
                 }
             }
             State::Awake(_) => self.admit(turn, client),
@@ -39,27 +44,46 @@ impl Lifecycle {
     }
 
     /// Rule 12.
-    fn wait(&mut self, turn: &mut Turn, client: ClientId, stage: Stage, waited: Duration) {
+    fn wait(&mut self, turn: &mut Turn, newcomer: Newcomer, stage: Stage, waited: Duration) {
+        let (client, _) = newcomer;
         if self.waiting.len() >= turn.policy.max_held {
             turn.act(Effect::Close(client, Reason::Full));
         } else if waited >= turn.policy.hold_timeout {
             turn.act(Effect::Close(client, Reason::WaitedTooLong));
         } else {
-            self.waiting.add(client, stage, turn.now, waited, turn.policy.hold_timeout);
+            self.waiting.add(newcomer, stage, turn.now, waited, turn.policy.hold_timeout);
         }
     }
 
-    fn hold(&mut self, turn: &mut Turn, client: ClientId, waited: Duration) {
-        self.wait(turn, client, Stage::Held, waited);
-        self.want(turn, client);
+    fn hold(&mut self, turn: &mut Turn, newcomer: Newcomer, waited: Duration) {
+        self.wait(turn, newcomer, Stage::Held, waited);
+        self.want(turn, newcomer.0);
     }
 
-    /// A client wants the target. If it is the first to wait for the end of a back-off, people are
-    /// told.
+    /// A client wants the target. If it would be one wake too many, it is refused at once, and not
+    /// first held for a start that will not be. If it is the first to wait for the end of a
+    /// back-off, people are told.
     pub(super) fn want(&mut self, turn: &mut Turn, client: ClientId) {
+        match self.state {
+            State::Asleep { refuses: false, .. }
+            | State::Undoing
+            | State::Stopping { .. }
+            | State::Checking { .. } => {
+                self.waker(turn);
+            }
+            // It joins a start, or nobody starts anything.
+            State::Booting
+            | State::Asleep { refuses: true, .. }
+            | State::Starting { .. }
+            | State::Readying { .. }
+            | State::Awake(_)
+            | State::Leaving { .. }
+            | State::LastStop { .. }
+            | State::Finished => {}
+        }
         self.start_if_wanted(turn);
         if let State::Asleep { refuses: false, .. } = self.state
-            && self.waiting.first_held().or(self.wanted) == Some(client)
+            && self.waiting.first_held().or(self.wanted()) == Some(client)
         {
             turn.tell(News::BackingOff(self.start_backoff.until.since(turn.now)));
         }
@@ -89,17 +113,12 @@ impl Lifecycle {
     }
 
     pub(super) fn passed(&mut self, turn: &mut Turn, client: ClientId, stays: bool) {
-        if stays {
-            if !self.waiting.hold(client) {
-                return;
-            }
-        } else if !self.waiting.remove(client) {
-            return;
-        }
+        let passed = if stays { self.waiting.hold(client) } else { self.waiting.remove(client) };
+        let Some(Waiter { origin, .. }) = passed else { return };
         match self.state {
             State::Booting => {}
             State::Asleep { refuses: true, .. } => {
-                if self.waiting.remove(client) {
+                if self.waiting.remove(client).is_some() {
                     turn.act(Effect::Close(client, Reason::Unusable));
                 }
             }
@@ -107,8 +126,8 @@ impl Lifecycle {
             | State::Undoing
             | State::Stopping { .. }
             | State::Checking { .. } => {
-                if !stays {
-                    self.wanted = Some(client);
+                if !stays && self.takes_over(turn, origin) {
+                    self.wanted = Some((client, origin));
                 }
                 self.want(turn, client);
             }
@@ -119,21 +138,29 @@ impl Lifecycle {
                 }
             }
             State::Leaving { .. } | State::LastStop { .. } | State::Finished => {
-                if self.waiting.remove(client) {
+                if self.waiting.remove(client).is_some() {
                     turn.act(Effect::Close(client, Reason::Exit));
                 }
             }
         }
     }
 
+    /// Whether one who does not stay is the one to start the target for, and not who came before:
+    /// one whose wake is over the budget does not undo the wish of another.
+    fn takes_over(&self, turn: &Turn, origin: Origin) -> bool {
+        let within = self.budget.judge(&turn.policy.wakes, turn.now, origin).is_ok();
+        within || self.wanted.is_none()
+    }
+
     /// Rule 7.
     pub(super) fn refused(
         &mut self,
         turn: &mut Turn,
-        client: ClientId,
+        newcomer: Newcomer,
         period: Period,
         waited: Duration,
     ) {
+        let (client, _) = newcomer;
         if self.waiting.contains(client) {
             return;
         }
@@ -144,7 +171,7 @@ impl Lifecycle {
             | State::Readying { .. }
             | State::Undoing
             | State::Stopping { .. }
-            | State::Checking { .. } => self.hold(turn, client, waited),
+            | State::Checking { .. } => self.hold(turn, newcomer, waited),
             State::Asleep { refuses: true, .. } => {
                 turn.act(Effect::Close(client, Reason::Unusable));
             }
@@ -161,7 +188,7 @@ impl Lifecycle {
                     turn.tell(News::TargetGone);
                 }
                 self.state = State::Asleep { probe: None, refuses: false };
-                self.hold(turn, client, waited);
+                self.hold(turn, newcomer, waited);
                 self.look_if_asleep(turn);
             }
             State::Leaving { .. } | State::LastStop { .. } | State::Finished => {

@@ -1,6 +1,6 @@
 //! What happens when time is up.
 
-use super::vocabulary::{Cause, Effect, Moment, News, Question, Reason, Retry};
+use super::vocabulary::{Effect, Moment, News, Question, Reason, Retry};
 use super::{Lifecycle, ReadyQuestion, Rest, State, Turn};
 
 impl Lifecycle {
@@ -77,7 +77,8 @@ impl Lifecycle {
             }
             State::Awake(Rest::Judging { since, .. }) => {
                 self.cancel_questions(turn);
-                self.stop(turn, Cause::Cooldown, turn.now.since(since));
+                turn.tell(News::NoAnswerAboutSleep);
+                self.may_sleep(turn, since, turn.policy.without_answer);
             }
             State::Stopping { .. } => {
                 self.cancel_questions(turn);

@@ -30,6 +30,7 @@
 
 mod answers;
 mod backoff;
+mod budget;
 mod clients;
 mod deadlines;
 mod policy;
@@ -42,6 +43,8 @@ mod waiting;
 use std::time::Duration;
 
 use backoff::Backoff;
+use budget::Budget;
+pub use budget::{Origin, OverBudget, WakeLimit, WakeLimits};
 pub use policy::Policy;
 pub use vocabulary::{
     Call, Cause, ClientId, Effect, Event, MaySleep, Moment, News, Outcome, Period, Phase, Question,
@@ -55,11 +58,12 @@ pub struct Lifecycle {
     state: State,
     waiting: Waiting,
     /// Somebody passed the gate, did not stay, and has not had its start yet.
-    wanted: Option<ClientId>,
+    wanted: Option<(ClientId, Origin)>,
     next_call: u64,
     period: Period,
     start_backoff: Backoff,
     stop_backoff: Backoff,
+    budget: Budget,
 }
 
 /// What is going on, with what is needed to go on from there.
@@ -154,6 +158,7 @@ impl Lifecycle {
             period: Period(0),
             start_backoff: Backoff::new(seed),
             stop_backoff: Backoff::new(seed.rotate_left(32)),
+            budget: Budget::default(),
         }
     }
 
@@ -191,6 +196,11 @@ impl Lifecycle {
     /// How many clients wait, those at the gate included.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
+    }
+
+    /// The client that passed the gate, did not stay, and has not had its start yet.
+    pub fn wanted(&self) -> Option<ClientId> {
+        self.wanted.map(|(client, _)| client)
     }
 
     // What several transitions share.
@@ -246,17 +256,37 @@ impl Lifecycle {
         let State::Asleep { refuses: false, .. } = self.state else {
             return;
         };
-        let Some(client) = self.waiting.first_held().or(self.wanted) else {
-            return;
-        };
-        if self.start_backoff.until <= turn.now {
+        if self.start_backoff.until <= turn.now
+            && let Some((client, origin)) = self.waker(turn)
+        {
             self.cancel_questions(turn);
-            self.start(turn, client);
+            self.start(turn, client, origin);
         }
     }
 
-    fn start(&mut self, turn: &mut Turn, client: ClientId) {
+    /// The client that the next start is for: of those who want it, the first whose wake is within
+    /// the budget. If there is none, they are all refused.
+    fn waker(&mut self, turn: &mut Turn) -> Option<(ClientId, Origin)> {
+        let judge = |origin| self.budget.judge(&turn.policy.wakes, turn.now, origin);
+        let wanting = || self.waiting.all_held().chain(self.wanted);
+        if let Some(waker) = wanting().find(|(_, origin)| judge(*origin).is_ok()) {
+            return Some(waker);
+        }
+        let over: Vec<_> =
+            wanting().filter_map(|(client, origin)| Some((client, judge(origin).err()?))).collect();
+        for (client, budget) in over {
+            turn.tell(News::OverBudget { client, budget });
+            if self.waiting.remove(client).is_some() {
+                turn.act(Effect::Close(client, Reason::OverBudget));
+            }
+        }
         self.wanted = None;
+        None
+    }
+
+    fn start(&mut self, turn: &mut Turn, client: ClientId, origin: Origin) {
+        self.wanted = None;
+        self.budget.charge(&turn.policy.wakes, turn.now, origin);
         let cause = Cause::Client(client);
         turn.tell(News::Starting(cause));
         let start = self.ask_until(turn, Question::Start(cause), turn.policy.start_timeout);

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::budget::WakeLimits;
+use super::vocabulary::MaySleep;
+
 /// The rules of one lifecycle that differ between services.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
@@ -13,9 +16,9 @@ pub struct Policy {
     pub stop_timeout: Duration,
     /// How long a client may wait.
     pub hold_timeout: Duration,
-    /// After how long an unanswered probe or an unanswered idleness call counts as answered with
-    /// no (it does not listen) or yes (it may sleep). The deciders have deadlines of their own,
-    /// which are shorter: this is for those that break them.
+    /// After how long an unanswered probe or an unanswered idleness call counts as answered: with
+    /// no (it does not listen) or as `without_answer` says. The deciders have deadlines of their
+    /// own, which are shorter as a rule: this is for those that break them.
     pub answer_timeout: Duration,
     /// How many clients may wait at once.
     pub max_held: usize,
@@ -23,6 +26,10 @@ pub struct Policy {
     pub gated: bool,
     /// Whether somebody may veto the sleep.
     pub asks_idleness: bool,
+    /// What it counts as if the question whether the target may sleep gets no answer.
+    pub without_answer: MaySleep,
+    /// How often clients may have the target started.
+    pub wakes: WakeLimits,
     /// Whether the target is stopped at the exit.
     pub stop_on_exit: bool,
     /// The first back-off after a failure; each further failure doubles it.

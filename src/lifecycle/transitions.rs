@@ -15,13 +15,13 @@ impl Lifecycle {
             Event::Tick => {}
             Event::Booted { listening } => self.booted(turn, listening),
             Event::Unusable => self.unusable(turn),
-            Event::Arrived(client) => self.arrived(turn, client),
+            Event::Arrived(client, origin) => self.arrived(turn, (client, origin)),
             Event::Passed { client, stays } => self.passed(turn, client, stays),
             Event::Left(client) => {
                 self.waiting.remove(client);
             }
-            Event::Refused { client, period, waited } => {
-                self.refused(turn, client, period, waited);
+            Event::Refused { client, origin, period, waited } => {
+                self.refused(turn, (client, origin), period, waited);
             }
             Event::Vacant { since } => self.vacant(turn, since),
             Event::DoorLocked => self.door_locked(turn),

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::budget::{Origin, OverBudget};
+
 /// A point in time, as the time since the service began. Passed in, never read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(pub Duration);
@@ -60,8 +62,8 @@ pub enum Event {
     },
     /// There is nobody to decide for this service: its plugins can't be loaded.
     Unusable,
-    /// A client found the door shut.
-    Arrived(ClientId),
+    /// A client from there found the door shut.
+    Arrived(ClientId, Origin),
     /// A client passed the gate.
     Passed {
         /// Which one.
@@ -75,6 +77,8 @@ pub enum Event {
     Refused {
         /// Which one.
         client: ClientId,
+        /// Where it comes from.
+        origin: Origin,
         /// The period in which it was let in.
         period: Period,
         /// How long it had been held before.
@@ -217,6 +221,8 @@ pub enum Reason {
     StartTimedOut,
     /// It has waited as long as a client may.
     WaitedTooLong,
+    /// It would wake the target, and that would be once too often.
+    OverBudget,
     /// Dormouse exits.
     Exit,
 }
@@ -229,6 +235,7 @@ impl fmt::Display for Reason {
             Reason::StartFailed => "the start failed",
             Reason::StartTimedOut => "the start took longer than `start_timeout`",
             Reason::WaitedTooLong => "it waited longer than `hold_timeout`",
+            Reason::OverBudget => "it would wake the target more often than `wakes` allows",
             Reason::Exit => "Dormouse exits",
         })
     }
@@ -279,10 +286,19 @@ pub enum News {
         /// When the next start may be.
         next: Duration,
     },
+    /// A client that wants the target is refused: its wake would be one too many.
+    OverBudget {
+        /// Which one.
+        client: ClientId,
+        /// Which limit, and until when.
+        budget: OverBudget,
+    },
     /// Clients have to wait until a back-off ends, in so long.
     BackingOff(Duration),
     /// The last client has left; this is the cool-down.
     CoolingDown(Duration),
+    /// Nobody answered in time whether the target may be stopped.
+    NoAnswerAboutSleep,
     /// The target may not be stopped yet; ask again after this time.
     StaysAwake(Duration),
     /// A stop begins.

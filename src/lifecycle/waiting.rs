@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::budget::Origin;
 use super::vocabulary::{ClientId, Moment};
 
 /// How far a waiting client has come.
@@ -20,6 +21,7 @@ pub(super) enum Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Waiter {
     pub(super) stage: Stage,
+    pub(super) origin: Origin,
     /// It waits no longer than until then.
     pub(super) deadline: Moment,
 }
@@ -42,40 +44,40 @@ impl Waiting {
         self.clients.contains_key(&client)
     }
 
-    /// Adds a client that has waited so long already and may wait `at_most` in all.
+    /// Adds a client from there that has waited so long already and may wait `at_most` in all.
     pub(super) fn add(
         &mut self,
-        client: ClientId,
+        (client, origin): (ClientId, Origin),
         stage: Stage,
         now: Moment,
         waited: Duration,
         at_most: Duration,
     ) {
         let deadline = now.after(at_most.saturating_sub(waited));
-        self.clients.insert(client, Waiter { stage, deadline });
+        self.clients.insert(client, Waiter { stage, origin, deadline });
     }
 
-    pub(super) fn remove(&mut self, client: ClientId) -> bool {
-        self.clients.remove(&client).is_some()
+    /// Takes out a client, if it waits.
+    pub(super) fn remove(&mut self, client: ClientId) -> Option<Waiter> {
+        self.clients.remove(&client)
     }
 
-    /// The client has passed the gate; false if it does not wait any more.
-    pub(super) fn hold(&mut self, client: ClientId) -> bool {
-        match self.clients.get_mut(&client) {
-            Some(waiter) => {
-                waiter.stage = Stage::Held;
-                true
-            }
-            None => false,
-        }
+    /// The client has passed the gate; `None` if it does not wait any more.
+    pub(super) fn hold(&mut self, client: ClientId) -> Option<Waiter> {
+        let waiter = self.clients.get_mut(&client)?;
+        waiter.stage = Stage::Held;
+        Some(*waiter)
     }
 
     /// The client that has been held for the target for the longest time.
     pub(super) fn first_held(&self) -> Option<ClientId> {
-        self.clients
-            .iter()
-            .find(|(_, waiter)| waiter.stage == Stage::Held)
-            .map(|(client, _)| *client)
+        self.all_held().next().map(|(client, _)| client)
+    }
+
+    /// Those who are held for the target, oldest first, and where they come from.
+    pub(super) fn all_held(&self) -> impl Iterator<Item = (ClientId, Origin)> {
+        let held = self.clients.iter().filter(|(_, waiter)| waiter.stage == Stage::Held);
+        held.map(|(client, waiter)| (*client, waiter.origin))
     }
 
     /// Moves everybody who is new on to another stage, and says who that was, oldest first.
@@ -90,7 +92,7 @@ impl Waiting {
 
     /// How many are held for the target.
     pub(super) fn held(&self) -> usize {
-        self.clients.values().filter(|waiter| waiter.stage == Stage::Held).count()
+        self.all_held().count()
     }
 
     /// Takes out everybody at this stage, oldest first.

@@ -79,6 +79,11 @@ impl Allowance {
         self.waits_for_command.store(true, Ordering::Relaxed);
     }
 
+    /// Whether the call has run a command.
+    pub(super) fn waits_for_command(&self) -> bool {
+        self.waits_for_command.load(Ordering::Relaxed)
+    }
+
     /// Runs `call` to its end, to `deadline`, or until the CPU time is used up.
     pub(super) async fn spend<T>(
         &self,
@@ -95,7 +100,7 @@ impl Allowance {
             answer
         }));
         let mut answer = tokio::time::timeout_at(deadline, &mut metered).await;
-        if answer.is_err() && self.waits_for_command.load(Ordering::Relaxed) {
+        if answer.is_err() && self.waits_for_command() {
             answer = tokio::time::timeout_at(deadline + GRACE, &mut metered).await;
         }
         match answer {

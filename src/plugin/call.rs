@@ -20,18 +20,23 @@ use wasmtime::Store;
 
 use crate::decide::Failure;
 
-use super::allowance::{Allowance, Ending};
+use super::allowance::{Allowance, CpuSpent, Ending, MemorySpent};
 use super::bindings::types;
 use super::blame::{Call, DeadlineKey};
+use super::counters::End;
+use super::current::Current;
 use super::engine::Ticker;
 use super::exports::Loaded;
 use super::guest::{Guest, Worker};
+
+/// How much earlier than its deadline a call may have been taken back for being late.
+const SLACK: Duration = Duration::from_secs(1);
 
 /// What the calls of a plugin for a service need.
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) worker: Arc<Worker>,
-    pub(super) loaded: Arc<Loaded>,
+    pub(super) current: Arc<Current>,
     pub(super) ticker: Arc<Ticker>,
     /// The service as `wit/` has it.
     pub(super) service: Arc<types::Service>,
@@ -53,9 +58,9 @@ impl Caller {
         Question { function, deadline, deadline_key: DeadlineKey::Call }
     }
 
-    /// A store in which an instance can be made.
-    pub(super) fn store(&self) -> Store<Guest> {
-        Guest::store(self.loaded.pre.engine(), &self.worker, Instant::now())
+    /// A store in which an instance of `loaded` can be made.
+    pub(super) fn store(&self, loaded: &Loaded) -> Store<Guest> {
+        Guest::store(loaded.pre.engine(), &self.worker, Instant::now())
     }
 
     /// Begins a call on the instance in `store`.
@@ -63,7 +68,14 @@ impl Caller {
         let guest = store.data_mut();
         guest.deadline = Instant::now() + question.deadline;
         // The clock may have stood still, or gone on, since the last call.
-        let begun = Begun { deadline: guest.deadline, allowance: Arc::clone(&guest.allowance) };
+        let begun = Begun {
+            question,
+            deadline: guest.deadline,
+            allowance: Arc::clone(&guest.allowance),
+            worker: Arc::clone(&self.worker),
+            ended: false,
+        };
+        self.worker.counters.begin();
         store.set_epoch_deadline(1);
         begun
     }
@@ -78,34 +90,83 @@ impl Caller {
         begun.allowance.spend(begun.deadline, answer).await
     }
 
-    /// The answer, or whose fault it is that there is none. Ends the call on the instance.
-    pub(super) fn judge<T>(
+    /// The answer, as `check` understands it, or whose fault it is that there is none. Ends the call
+    /// on the instance.
+    pub(super) fn judge<T, U>(
         &self,
-        question: Question,
+        begun: Begun,
         guest: &Guest,
         answer: Result<Result<T, types::Failure>, Ending>,
-    ) -> Result<T, Failure> {
+        check: impl FnOnce(&Call<'_>, T) -> Result<U, Failure>,
+    ) -> Result<U, Failure> {
         guest.end_call();
-        match answer {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(failure)) => Err(self.call(question).reported(failure)),
-            Err(ending) => Err(self.call(question).ended(&ending, &guest.stderr.last_lines())),
-        }
-    }
-
-    /// The call, for messages about it.
-    pub(super) fn call(&self, question: Question) -> Call<'_> {
-        Call {
+        let question = begun.question;
+        let call = Call {
             worker: &self.worker,
             function: question.function,
             deadline: question.deadline,
             deadline_key: question.deadline_key,
+        };
+        let (end, answer) = match answer {
+            Ok(Ok(answer)) => match check(&call, answer) {
+                Ok(answer) => (End::Answered, Ok(answer)),
+                Err(failure) => (End::Nonsense, Err(failure)),
+            },
+            Ok(Err(failure)) => (End::Failed, Err(call.reported(failure))),
+            Err(ending) => {
+                (begun.end_of(&ending), Err(call.ended(&ending, &guest.stderr.last_lines())))
+            }
+        };
+        begun.end(end);
+        answer
+    }
+}
+
+/// What a version that is loaded makes of a decision. It is there: a version that lacks what a
+/// service relies on is never taken up.
+pub(super) fn functions<T>(found: &Option<T>) -> wasmtime::Result<&T> {
+    found.as_ref().ok_or_else(|| wasmtime::Error::msg("the decision is not exported"))
+}
+
+/// A call that runs. It is counted by how it ends, and if it is dropped, by that.
+pub(super) struct Begun {
+    question: Question,
+    deadline: Instant,
+    allowance: Arc<Allowance>,
+    worker: Arc<Worker>,
+    ended: bool,
+}
+
+impl Begun {
+    fn end(mut self, end: End) {
+        self.ended = true;
+        self.count(end);
+    }
+
+    fn count(&self, end: End) {
+        let Worker { counters, plugin, .. } = &*self.worker;
+        counters.end(plugin, self.question.function, end);
+    }
+
+    /// How a call without an answer is counted.
+    fn end_of(&self, ending: &Ending) -> End {
+        match ending {
+            Ending::Late if self.allowance.waits_for_command() => End::LateForCommand,
+            Ending::Late => End::Late,
+            Ending::Trapped(error) if error.is::<CpuSpent>() => End::OutOfCpu,
+            Ending::Trapped(error) if error.is::<MemorySpent>() => End::OutOfMemory,
+            Ending::Trapped(_) => End::Crashed,
         }
     }
 }
 
-/// A call that runs.
-pub(super) struct Begun {
-    deadline: Instant,
-    allowance: Arc<Allowance>,
+impl Drop for Begun {
+    /// A call that is taken back is nobody's fault; but the service takes a `start` or a `stop` back
+    /// for being late, and has begun to count a moment before the call.
+    fn drop(&mut self) {
+        let slack = (self.question.deadline / 10).min(SLACK);
+        if !self.ended && Instant::now() + slack >= self.deadline {
+            self.count(self.end_of(&Ending::Late));
+        }
+    }
 }

@@ -10,15 +10,14 @@ use crate::decide::{
 };
 
 use super::answers;
-use super::bindings::{gate, idleness, lifecycle, readiness, types};
-use super::blame::DeadlineKey;
-use super::call::{Caller, Question};
+use super::bindings::{gate, types};
+use super::blame::{Call, DeadlineKey};
+use super::call::{Caller, Question, functions};
 use super::guest::Guest;
 
 /// A plugin that starts and stops the target.
 pub(super) struct PluginLifecycle {
     pub(super) caller: Caller,
-    pub(super) functions: lifecycle::GuestIndices,
 }
 
 /// Which of the two functions of a lifecycle.
@@ -35,7 +34,7 @@ impl PluginLifecycle {
         cause: Cause,
         deadline: Duration,
     ) -> Result<(), Failure> {
-        let Self { caller, functions } = self;
+        let Self { caller } = self;
         let question = match order {
             Order::Start => {
                 Question { function: "start", deadline, deadline_key: DeadlineKey::Start }
@@ -43,10 +42,12 @@ impl PluginLifecycle {
             Order::Stop => Question { function: "stop", deadline, deadline_key: DeadlineKey::Stop },
         };
         let cause = types::Cause::from(cause);
-        let mut store = caller.store();
+        let loaded = caller.current.loaded();
+        let mut store = caller.store(&loaded);
         let begun = caller.begin(&mut store, question);
         let answer = async {
-            let instance = caller.loaded.pre.instantiate_async(&mut store).await?;
+            let functions = functions(&loaded.lifecycle)?;
+            let instance = loaded.pre.instantiate_async(&mut store).await?;
             let guest = functions.load(&mut store, &instance)?;
             match order {
                 Order::Start => guest.call_start(&mut store, &caller.service, &cause).await,
@@ -54,7 +55,7 @@ impl PluginLifecycle {
             }
         };
         let answer = caller.wait(&begun, answer).await;
-        caller.judge(question, store.data(), answer)
+        caller.judge(begun, store.data(), answer, |_, done| Ok(done))
     }
 }
 
@@ -71,24 +72,24 @@ impl Lifecycle for PluginLifecycle {
 /// A plugin that says whether the target is ready.
 pub(super) struct PluginJudge {
     pub(super) caller: Caller,
-    pub(super) functions: readiness::GuestIndices,
 }
 
 impl Judge for PluginJudge {
     fn ready(&self, attempt: u32) -> Answer<'_, Result<Readiness, Failure>> {
         Box::pin(async move {
-            let Self { caller, functions } = self;
+            let Self { caller } = self;
             let question = caller.question("ready");
-            let mut store = caller.store();
+            let loaded = caller.current.loaded();
+            let mut store = caller.store(&loaded);
             let begun = caller.begin(&mut store, question);
             let answer = async {
-                let instance = caller.loaded.pre.instantiate_async(&mut store).await?;
+                let functions = functions(&loaded.readiness)?;
+                let instance = loaded.pre.instantiate_async(&mut store).await?;
                 let guest = functions.load(&mut store, &instance)?;
                 guest.call_ready(&mut store, &caller.service, attempt).await
             };
             let answer = caller.wait(&begun, answer).await;
-            let answer = caller.judge(question, store.data(), answer)?;
-            answers::readiness(&caller.call(question), answer)
+            caller.judge(begun, store.data(), answer, answers::readiness)
         })
     }
 }
@@ -96,24 +97,25 @@ impl Judge for PluginJudge {
 /// A plugin that says whether an idle target may be stopped.
 pub(super) struct PluginIdleness {
     pub(super) caller: Caller,
-    pub(super) functions: idleness::GuestIndices,
 }
 
 impl Idleness for PluginIdleness {
     fn should_sleep(&self, idle_for: Duration) -> Answer<'_, Result<SleepVerdict, Failure>> {
         Box::pin(async move {
-            let Self { caller, functions } = self;
+            let Self { caller } = self;
             let question = caller.question("should-sleep");
             let idle_for = u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX);
-            let mut store = caller.store();
+            let loaded = caller.current.loaded();
+            let mut store = caller.store(&loaded);
             let begun = caller.begin(&mut store, question);
             let answer = async {
-                let instance = caller.loaded.pre.instantiate_async(&mut store).await?;
+                let functions = functions(&loaded.idleness)?;
+                let instance = loaded.pre.instantiate_async(&mut store).await?;
                 let guest = functions.load(&mut store, &instance)?;
                 guest.call_should_sleep(&mut store, &caller.service, idle_for).await
             };
             let answer = caller.wait(&begun, answer).await;
-            caller.judge(question, store.data(), answer).map(answers::idleness)
+            caller.judge(begun, store.data(), answer, |_, answer| Ok(answers::idleness(answer)))
         })
     }
 }
@@ -121,14 +123,12 @@ impl Idleness for PluginIdleness {
 /// A plugin that judges clients.
 pub(super) struct PluginGate {
     pub(super) caller: Caller,
-    pub(super) functions: gate::GuestIndices,
 }
 
 impl Gate for PluginGate {
     fn converse(&self, client: Client) -> Box<dyn Conversation> {
         Box::new(PluginConversation {
             caller: self.caller.clone(),
-            functions: self.functions.clone(),
             client: client.into(),
             instance: None,
         })
@@ -139,7 +139,6 @@ impl Gate for PluginGate {
 /// conversation is over.
 struct PluginConversation {
     caller: Caller,
-    functions: gate::GuestIndices,
     client: types::Client,
     /// Here only between questions: if one ends without an answer, or is dropped, its instance is
     /// gone with it.
@@ -148,18 +147,20 @@ struct PluginConversation {
 
 impl PluginConversation {
     async fn ask(&mut self, phase: Phase, data: &[u8]) -> Result<Reply, Failure> {
-        let Self { caller, functions, client, instance } = self;
+        let Self { caller, client, instance } = self;
         let question = caller.question("should-wake");
+        let loaded = caller.current.loaded();
         let (mut store, guest) = match instance.take() {
             Some((store, guest)) => (store, Some(guest)),
-            None => (caller.store(), None),
+            None => (caller.store(&loaded), None),
         };
         let begun = caller.begin(&mut store, question);
         let answer = async {
             let guest = match guest {
                 Some(guest) => guest,
                 None => {
-                    let instance = caller.loaded.pre.instantiate_async(&mut store).await?;
+                    let functions = functions(&loaded.gate)?;
+                    let instance = loaded.pre.instantiate_async(&mut store).await?;
                     functions.load(&mut store, &instance)?
                 }
             };
@@ -169,8 +170,10 @@ impl PluginConversation {
             Ok(reply.map(|reply| (reply, guest)))
         };
         let answer = caller.wait(&begun, answer).await;
-        let (reply, guest) = caller.judge(question, store.data(), answer)?;
-        let reply = answers::reply(&caller.call(question), reply, data.len())?;
+        let check = |call: &Call<'_>, (reply, guest)| {
+            answers::reply(call, reply, data.len()).map(|reply| (reply, guest))
+        };
+        let (reply, guest) = caller.judge(begun, store.data(), answer, check)?;
         if reply.verdict == Verdict::More {
             *instance = Some((store, guest));
         }

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use super::grants;
 use super::interface::{Decision, PACKAGE, VERSION};
 use super::text;
 
@@ -65,6 +66,30 @@ pub enum LoadFault {
     /// It is a folder, a socket or a device.
     #[error("it is {0} and no file. Name the component itself, a file that ends in `.wasm`")]
     NoFile(&'static str),
+    /// It is larger than any component.
+    #[error(
+        "it is larger than {}, and no component is. Name the component that your build wrote",
+        bytesize::ByteSize(*most)
+    )]
+    TooLarge {
+        /// The most bytes that are read.
+        most: u64,
+    },
+    /// It is not the file that the config pins.
+    #[error(
+        "its SHA-256 sum is {found}, and `sha256` pins {pinned}. If nobody is known to have changed \
+         it, find out who has; if this is the version that you want, write this under \
+         `[plugins.{}]`: sha256 = \"{found}\"",
+        grants::toml_key(plugin)
+    )]
+    OtherSum {
+        /// The plugin whose config pins it.
+        plugin: String,
+        /// The sum that it must have.
+        pinned: String,
+        /// The sum that it has.
+        found: String,
+    },
     /// The binary has no component of this name.
     #[error("this Dormouse has no built-in plugin of this name. It has: {}", list(.0))]
     NoBuiltin(Vec<&'static str>),
@@ -157,6 +182,17 @@ pub enum LoadFault {
         decision: Decision,
         /// What it makes.
         exports: Vec<Decision>,
+    },
+    /// A version that came later makes a decision no more that a service relies on.
+    #[error(
+        "it does not export `{}`, which the service `{service}` relies on. Build it with that \
+         interface, or change the config and restart Dormouse", .decision.interface()
+    )]
+    LostDecision {
+        /// The service.
+        service: Box<str>,
+        /// What it lacks.
+        decision: Decision,
     },
 }
 

@@ -57,13 +57,17 @@ impl Loaded {
 
     /// The decisions that it makes.
     pub fn decisions(&self) -> Vec<Decision> {
-        let makes = |decision: &Decision| match decision {
+        Decision::ALL.into_iter().filter(|decision| self.makes(*decision)).collect()
+    }
+
+    /// Whether it makes this decision.
+    pub(super) fn makes(&self, decision: Decision) -> bool {
+        match decision {
             Decision::Lifecycle => self.lifecycle.is_some(),
             Decision::Readiness => self.readiness.is_some(),
             Decision::Gate => self.gate.is_some(),
             Decision::Idleness => self.idleness.is_some(),
-        };
-        Decision::ALL.into_iter().filter(makes).collect()
+        }
     }
 }
 

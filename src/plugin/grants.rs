@@ -5,10 +5,11 @@
 //! one warning, with the lines of TOML that would allow it.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{ExecGrant, Plugin};
 
+use super::counters::Counters;
 use super::text;
 
 /// Variables that a plugin may set for a command: no program but a hook looks at these.
@@ -95,14 +96,21 @@ pub(super) fn environment(plugin: &Plugin) -> Vec<(String, String)> {
 }
 
 /// Tells the operator about denials, each once, and not without end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Warnings {
     told: Mutex<HashSet<Denial>>,
+    counters: Arc<Counters>,
 }
 
 impl Warnings {
-    /// Warns about `denial`, unless it was told before.
+    /// No denials so far; those that come are counted.
+    pub(super) fn new(counters: Arc<Counters>) -> Warnings {
+        Warnings { told: Mutex::default(), counters }
+    }
+
+    /// Counts `denial`, and warns about it, unless it was told before.
     pub(super) fn warn(&self, plugin: &Plugin, service: &str, denial: &Denial) {
+        self.counters.denied();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() >= TOLD || told.contains(denial) {
             return;
@@ -167,6 +175,7 @@ mod tests {
             name: "docker".to_owned(),
             hooks_of: None,
             source: PluginSource::Builtin("shell"),
+            sha256: None,
             settings: serde_json::json!({}),
             allow: Grants { exec: exec.collect(), ..Grants::default() },
             limits: Limits::default(),

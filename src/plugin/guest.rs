@@ -12,12 +12,12 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::config::{self, Plugin};
 
 use super::allowance::{Allowance, Memory};
+use super::counters::{self, Counters};
 use super::grants;
 use super::http::{Hooks, Trust};
 use super::process::Runner;
 use super::state_store::Space;
 use super::stdio::Stream;
-use super::text;
 use super::voice::{Loudness, Voice};
 
 /// How many resources of WASI (streams, clocks, errors) an instance may hold at once.
@@ -34,6 +34,7 @@ pub(super) struct Worker {
     pub(super) settings: String,
     pub(super) state: Arc<Space>,
     pub(super) warnings: Arc<grants::Warnings>,
+    pub(super) counters: Arc<Counters>,
     pub(super) runner: Runner,
     /// Whose certificates it trusts.
     pub(super) trust: Arc<Trust>,
@@ -42,21 +43,13 @@ pub(super) struct Worker {
 impl Worker {
     /// Whose fault it is, for people: the beginning of a sentence.
     pub(super) fn who(&self) -> String {
-        match &self.plugin.hooks_of {
-            Some(service) => format!("the shell plugin behind the hooks of `{}`", name(service)),
-            None => format!("the plugin `{}`", name(&self.plugin.name)),
-        }
+        counters::who(&self.plugin)
     }
 
     /// Tells the operator of a denial.
     pub(super) fn warn(&self, denial: &grants::Denial) {
         self.warnings.warn(&self.plugin, &self.service.name, denial);
     }
-}
-
-/// A name from the config, in a message.
-fn name(name: &str) -> String {
-    text::line(name, 200)
 }
 
 /// What belongs to one instance.
@@ -112,7 +105,7 @@ impl Guest {
     pub(super) fn end_call(&self) {
         self.stdout.end_call();
         self.stderr.end_call();
-        self.voice.end_call();
+        self.worker.counters.left_out(self.voice.end_call());
     }
 }
 

@@ -3,17 +3,21 @@
 //! Reading and compiling take up to seconds, so this belongs on a blocking thread and never on a
 //! client's way.
 
+use std::borrow::Cow;
 use std::fs;
-use std::io;
-use std::os::unix::fs::FileTypeExt;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::Path;
+use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
-use crate::config::PluginSource;
+use crate::config::{self, PluginSource};
 
 use super::builtin;
+use super::current::Version;
 use super::error::LoadFault;
 use super::exports::Loaded;
 use super::guest::Guest;
@@ -26,21 +30,116 @@ const CORE_MODULE: &[u8] = &[1, 0, 0, 0];
 /// How wasmtime says that the kernel refuses memory for code.
 const CODE_MEMORY: &str = "memory executable";
 
-/// Reads, compiles (or takes from the cache) and links the component of `source`.
-pub(super) fn load(linker: &Linker<Guest>, source: &PluginSource) -> Result<Loaded, LoadFault> {
-    let component = match source {
+/// The largest file that is read: more than ten times the largest component that is known.
+const LARGEST: u64 = 256 << 20;
+
+/// A SHA-256 sum.
+pub(super) type Sum = [u8; 32];
+
+/// The sum that a component must have, and of which plugin that is said.
+#[derive(Clone)]
+pub(super) struct Pin {
+    pub(super) plugin: String,
+    pub(super) sum: Sum,
+}
+
+impl Pin {
+    /// What the config pins `plugin` to.
+    pub(super) fn of(plugin: &config::Plugin) -> Option<Pin> {
+        plugin.sha256.map(|sum| Pin { plugin: plugin.name.clone(), sum })
+    }
+}
+
+/// A component that was read, and not compiled yet.
+pub(super) struct Fetched {
+    bytes: Cow<'static, [u8]>,
+    sum: Sum,
+    stamp: Option<Stamp>,
+}
+
+/// How a file looks from outside. It looks otherwise whenever anybody has written to it, or has put
+/// another in its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Stamp {
+    pub(super) device: u64,
+    pub(super) inode: u64,
+    pub(super) size: u64,
+    /// In seconds and nanoseconds.
+    pub(super) modified: (i64, i64),
+    /// The same for what is written about the file: it tells a copy that keeps the time.
+    pub(super) changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Looks at `file`; `None` if it isn't there, or can't be looked at.
+    pub(super) fn look(file: &Path) -> Option<Stamp> {
+        fs::metadata(file).ok().map(|metadata| Stamp::of(&metadata))
+    }
+
+    fn of(metadata: &fs::Metadata) -> Stamp {
+        Stamp {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            size: metadata.size(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// Reads the component of `source`.
+pub(super) fn fetch(source: &PluginSource) -> Result<Fetched, LoadFault> {
+    let (bytes, stamp) = match source {
         PluginSource::Builtin(name) => {
             let bytes = builtin::component(name);
             let bytes = bytes.ok_or_else(|| LoadFault::NoBuiltin(builtin::names()))?;
-            compile(linker.engine(), bytes)?
+            (Cow::Borrowed(bytes), None)
         }
-        PluginSource::File(file) => compile(linker.engine(), &read(file)?)?,
+        PluginSource::File(file) => {
+            let (bytes, stamp) = read_stamped(file)?;
+            (Cow::Owned(bytes), Some(stamp))
+        }
     };
-    Loaded::new(linker, &component)
+    let sum = Sha256::digest(&bytes).into();
+    Ok(Fetched { bytes, sum, stamp })
+}
+
+impl Fetched {
+    pub(super) fn sum(&self) -> Sum {
+        self.sum
+    }
+
+    /// Compiles it (or takes it from the cache) and links it, if its sum is the one that is pinned.
+    pub(super) fn load(
+        self,
+        linker: &Linker<Guest>,
+        pin: Option<&Pin>,
+    ) -> Result<Version, LoadFault> {
+        let Fetched { bytes, sum, stamp } = self;
+        if let Some(pin) = pin
+            && pin.sum != sum
+        {
+            let (pinned, found) = (hex(&pin.sum), hex(&sum));
+            return Err(LoadFault::OtherSum { plugin: pin.plugin.clone(), pinned, found });
+        }
+        let component = compile(linker.engine(), &bytes)?;
+        let loaded = Arc::new(Loaded::new(linker, &component)?);
+        Ok(Version { loaded, sum, stamp })
+    }
+}
+
+/// A sum as one writes it.
+pub(super) fn hex(sum: &Sum) -> String {
+    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The bytes of `file`.
 pub(super) fn read(file: &Path) -> Result<Vec<u8>, LoadFault> {
+    read_stamped(file).map(|(bytes, _)| bytes)
+}
+
+/// The bytes of `file`, and how it looked before the first of them was read.
+fn read_stamped(file: &Path) -> Result<(Vec<u8>, Stamp), LoadFault> {
     let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => LoadFault::Missing,
         _ => LoadFault::Unreadable(error),
@@ -56,7 +155,17 @@ pub(super) fn read(file: &Path) -> Result<Vec<u8>, LoadFault> {
     if !kind.is_file() {
         return Err(LoadFault::NoFile("a device"));
     }
-    fs::read(file).map_err(unreadable)
+    let open = fs::File::open(file).map_err(unreadable)?;
+    let stamp = Stamp::of(&open.metadata().map_err(unreadable)?);
+    let mut bytes = Vec::new();
+    if stamp.size <= LARGEST {
+        // It may grow meanwhile.
+        open.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    }
+    if stamp.size.max(bytes.len() as u64) > LARGEST {
+        return Err(LoadFault::TooLarge { most: LARGEST });
+    }
+    Ok((bytes, stamp))
 }
 
 /// Compiles the component in `bytes`.

@@ -29,6 +29,8 @@ mod blame;
 mod builtin;
 mod cache;
 mod call;
+mod counters;
+mod current;
 mod deciders;
 mod engine;
 mod error;
@@ -45,6 +47,7 @@ mod state_store;
 mod stdio;
 mod text;
 mod voice;
+mod watch;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -57,19 +60,26 @@ use wasmtime::component::Linker;
 use crate::config::{self, Config, Decider, PluginSource};
 use crate::decide;
 
-use self::bindings::{gate, idleness, readiness};
 use self::call::Caller;
+use self::counters::{Accounts, Holder};
+use self::current::{Current, Need};
 use self::deciders::{PluginGate, PluginIdleness, PluginJudge, PluginLifecycle};
 use self::engine::Ticker;
 use self::guest::{Guest, Worker};
 use self::http::Trust;
+use self::load::{Pin, Sum};
 use self::process::Runner;
 use self::state_store::StateStore;
+use self::watch::Watched;
 
+pub use self::counters::{Counts, PluginCounts};
 pub use self::error::{HostError, LoadError, LoadFault};
 pub use self::exports::Loaded;
 pub use self::inspect::{Import, Inspection, inspect};
 pub use self::interface::Decision;
+
+/// What is loaded once: a source, and the sum that it must have. Two plugins of a config may share it.
+type Component = (PluginSource, Option<Sum>);
 
 /// Loads plugins and calls them. One a process.
 pub struct Host {
@@ -78,10 +88,13 @@ pub struct Host {
     cache: Option<Cache>,
     states: StateStore,
     runner: Runner,
-    components: Mutex<HashMap<PluginSource, Arc<OnceCell<Arc<Loaded>>>>>,
-    warnings: Mutex<HashMap<String, Arc<grants::Warnings>>>,
     /// Whom plugins trust, by their `ca`.
     trust: Mutex<HashMap<Option<PathBuf>, Arc<Trust>>>,
+    components: Mutex<HashMap<Component, Arc<OnceCell<Arc<Current>>>>>,
+    /// Those of them that came from files.
+    watched: Mutex<Vec<Arc<Watched>>>,
+    accounts: Accounts,
+    warnings: Mutex<HashMap<Holder, Arc<grants::Warnings>>>,
 }
 
 /// How the components that were loaded came to their native code.
@@ -112,6 +125,8 @@ impl Host {
             states: StateStore::new(&config.state_dir),
             runner: Runner::new(),
             components: Mutex::default(),
+            watched: Mutex::default(),
+            accounts: Accounts::default(),
             warnings: Mutex::default(),
             trust: Mutex::default(),
         })
@@ -144,19 +159,39 @@ impl Host {
     ///
     /// If it can't be loaded.
     pub async fn load(&self, plugin: &config::Plugin) -> Result<Arc<Loaded>, LoadError> {
+        self.current(plugin).await.map(|current| current.loaded())
+    }
+
+    /// What each plugin that decides for a service has done so far.
+    pub fn counts(&self) -> Vec<PluginCounts> {
+        self.accounts.counts()
+    }
+
+    /// The component of `plugin`, loaded by the first who asks.
+    async fn current(&self, plugin: &config::Plugin) -> Result<Arc<Current>, LoadError> {
         self.trust(plugin)?;
         let cell = {
             let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(components.entry(plugin.source.clone()).or_default())
+            Arc::clone(components.entry((plugin.source.clone(), plugin.sha256)).or_default())
         };
-        let loaded = cell.get_or_try_init(async || {
+        let current = cell.get_or_try_init(async || {
             let (linker, source) = (Arc::clone(&self.linker), plugin.source.clone());
-            let loading = tokio::task::spawn_blocking(move || load::load(&linker, &source)).await;
+            let pin = Pin::of(plugin);
+            let pinned = pin.clone();
+            let loading = tokio::task::spawn_blocking(move || {
+                load::fetch(&source)?.load(&linker, pinned.as_ref())
+            });
             // The thread panicked, or the runtime ends.
-            let loaded = loading.map_err(|error| LoadFault::Invalid(error.to_string())).flatten();
-            loaded.map(Arc::new).map_err(|fault| self.error(plugin, fault))
+            let loaded = loading.await.map_err(|error| LoadFault::Invalid(error.to_string()));
+            let version = loaded.flatten().map_err(|fault| self.error(plugin, fault))?;
+            let stamp = version.stamp;
+            let current = Arc::new(Current::new(version));
+            if let (PluginSource::File(file), Some(stamp)) = (&plugin.source, stamp) {
+                self.watch_file(Watched::new(&current, file, pin, stamp));
+            }
+            Ok(current)
         });
-        loaded.await.cloned()
+        current.await.cloned()
     }
 
     /// How the components that were loaded came to their native code. Without a cache, nothing is
@@ -167,8 +202,10 @@ impl Host {
     }
 
     /// Ends the commands that plugins have run and that still run, and waits for their end: SIGTERM
-    /// to their process groups, SIGKILL five seconds later.
+    /// to their process groups, SIGKILL five seconds later. Tells what plugins have done wrong, as far
+    /// as that is untold.
     pub async fn shutdown(&self) {
+        self.accounts.tell();
         self.runner.shutdown().await;
     }
 
@@ -183,12 +220,8 @@ impl Host {
         service: &config::Service,
     ) -> Result<Arc<dyn decide::Lifecycle>, LoadError> {
         let plugin = config.plugin(service.lifecycle);
-        let loaded = self.load(plugin).await?;
-        let Some(functions) = loaded.lifecycle.clone() else {
-            return Err(self.lacks(plugin, service, Decision::Lifecycle, &loaded));
-        };
-        let caller = self.caller(plugin, service, loaded)?;
-        Ok(Arc::new(PluginLifecycle { caller, functions }))
+        let caller = self.caller(plugin, service, Decision::Lifecycle).await?;
+        Ok(Arc::new(PluginLifecycle { caller }))
     }
 
     async fn readiness(
@@ -196,9 +229,8 @@ impl Host {
         config: &Config,
         service: &config::Service,
     ) -> Result<Option<Arc<dyn decide::Judge>>, LoadError> {
-        let of = |loaded: &Loaded| -> Option<readiness::GuestIndices> { loaded.readiness.clone() };
-        let found = self.find(config, service, service.readiness, Decision::Readiness, of).await?;
-        Ok(found.map(|(caller, functions)| Arc::new(PluginJudge { caller, functions }) as _))
+        let found = self.find(config, service, service.readiness, Decision::Readiness).await?;
+        Ok(found.map(|caller| Arc::new(PluginJudge { caller }) as _))
     }
 
     async fn gate(
@@ -206,9 +238,8 @@ impl Host {
         config: &Config,
         service: &config::Service,
     ) -> Result<Option<Arc<dyn decide::Gate>>, LoadError> {
-        let of = |loaded: &Loaded| -> Option<gate::GuestIndices> { loaded.gate.clone() };
-        let found = self.find(config, service, service.gate, Decision::Gate, of).await?;
-        Ok(found.map(|(caller, functions)| Arc::new(PluginGate { caller, functions }) as _))
+        let found = self.find(config, service, service.gate, Decision::Gate).await?;
+        Ok(found.map(|caller| Arc::new(PluginGate { caller }) as _))
     }
 
     async fn idleness(
@@ -216,45 +247,51 @@ impl Host {
         config: &Config,
         service: &config::Service,
     ) -> Result<Option<Arc<dyn decide::Idleness>>, LoadError> {
-        let of = |loaded: &Loaded| -> Option<idleness::GuestIndices> { loaded.idleness.clone() };
-        let found = self.find(config, service, service.idleness, Decision::Idleness, of).await?;
-        Ok(found.map(|(caller, functions)| Arc::new(PluginIdleness { caller, functions }) as _))
+        let found = self.find(config, service, service.idleness, Decision::Idleness).await?;
+        Ok(found.map(|caller| Arc::new(PluginIdleness { caller }) as _))
     }
 
     /// Who makes `decision`, if anybody does.
-    async fn find<Functions>(
+    async fn find(
         &self,
         config: &Config,
         service: &config::Service,
         decider: Decider,
         decision: Decision,
-        functions: fn(&Loaded) -> Option<Functions>,
-    ) -> Result<Option<(Caller, Functions)>, LoadError> {
+    ) -> Result<Option<Caller>, LoadError> {
         let (id, demanded) = match decider {
             Decider::Plugin(id) => (id, true),
             Decider::IfExported(id) => (id, false),
             Decider::Nobody => return Ok(None),
         };
-        let plugin = config.plugin(id);
-        let loaded = self.load(plugin).await?;
-        match functions(&loaded) {
-            Some(functions) => Ok(Some((self.caller(plugin, service, loaded)?, functions))),
-            None if demanded => Err(self.lacks(plugin, service, decision, &loaded)),
-            None => Ok(None),
+        let lacks = |error: &LoadError| matches!(error.fault, LoadFault::LacksDecision { .. });
+        match self.caller(config.plugin(id), service, decision).await {
+            Ok(caller) => Ok(Some(caller)),
+            Err(error) if !demanded && lacks(&error) => Ok(None),
+            Err(error) => Err(error),
         }
     }
 
-    fn caller(
+    /// What calls `plugin` for `decision`. From here on, no version of it is taken up that does not
+    /// make it.
+    async fn caller(
         &self,
         plugin: &config::Plugin,
         service: &config::Service,
-        loaded: Arc<Loaded>,
+        decision: Decision,
     ) -> Result<Caller, LoadError> {
+        let current = self.current(plugin).await?;
+        let need = Need { plugin: plugin.name.clone(), service: service.name.clone(), decision };
+        if !current.claim(need) {
+            return Err(self.lacks(plugin, service, decision, &current.loaded()));
+        }
         let hooks = plugin.hooks_of.is_some();
         let state = self.states.space(&plugin.name, hooks, &service.name, plugin.limits.state);
+        let counters = self.accounts.of(plugin);
         let warnings = {
             let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(warnings.entry(plugin.name.clone()).or_default())
+            let none = || Arc::new(grants::Warnings::new(Arc::clone(&counters)));
+            Arc::clone(warnings.entry(counters::holder(plugin)).or_insert_with(none))
         };
         let worker = Worker {
             plugin: plugin.clone(),
@@ -262,12 +299,13 @@ impl Host {
             settings: plugin.settings.to_string(),
             state,
             warnings,
+            counters,
             runner: self.runner.clone(),
             trust: self.trust(plugin)?,
         };
         Ok(Caller {
             worker: Arc::new(worker),
-            loaded,
+            current,
             ticker: Arc::clone(&self.ticker),
             service: Arc::new(bindings::service(service)),
         })

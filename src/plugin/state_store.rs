@@ -1,8 +1,8 @@
 //! What plugins keep between calls: the interface `state`.
 //!
 //! A file for each plugin and service, in a folder that is Dormouse's alone. A file is read once and
-//! written as a whole: beside the old one, brought to the disk, then put in its place. So there is
-//! always one whole file, and a value that was set is on the disk when the call returns.
+//! written as a whole ([`files::replace`]), and a value that was set is on the disk when the call
+//! returns.
 //!
 //! ```text
 //! dormouse state 1\n      what it is
@@ -16,13 +16,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
-use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use crate::files;
 
 const HEADER: &[u8] = b"dormouse state 1\n";
 const CHECKSUM: usize = 32;
@@ -140,7 +141,8 @@ impl Space {
         let done = tokio::task::spawn_blocking(move || {
             let mut changed = values.clone().unwrap_or_default();
             if change(&mut changed)? {
-                write(&file, &changed).map_err(|error| failed(&file, "written", error))?;
+                let content = encode_values(&changed);
+                files::replace(&file, &content).map_err(|error| failed(&file, "written", error))?;
                 *values = Some(changed);
             }
             Ok(())
@@ -224,18 +226,6 @@ fn read(file: &Path) -> io::Result<Values> {
     Ok(Values::new())
 }
 
-fn write(file: &Path, values: &Values) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // Values may be secrets: the folder is ours alone, even if it was there before.
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
-    let mut written = tempfile::NamedTempFile::new_in(folder)?;
-    written.write_all(&encode_values(values))?;
-    written.as_file().sync_all()?;
-    written.persist(file)?;
-    fs::File::open(folder)?.sync_all()
-}
-
 fn encode_values(values: &Values) -> Vec<u8> {
     let mut body = Vec::new();
     let mut put = |bytes: &[u8]| {
@@ -274,6 +264,8 @@ fn take<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     fn space(folder: &Path) -> Arc<Space> {

@@ -49,7 +49,8 @@ impl Voice {
     }
 
     /// Ends the call: says how many lines were left out, and gives the next call a full allowance.
-    pub(super) fn end_call(&self) {
+    /// Answers with that number.
+    pub(super) fn end_call(&self) -> usize {
         let left_out = self.said.swap(0, Ordering::Relaxed).saturating_sub(self.limit);
         if left_out > 0 {
             let limit = self.limit;
@@ -61,6 +62,7 @@ impl Voice {
                 ),
             );
         }
+        left_out
     }
 
     fn write(&self, loudness: Loudness, line: &str) {

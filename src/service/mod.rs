@@ -23,9 +23,11 @@ mod presence;
 pub mod relay;
 pub mod socket;
 mod throttle;
+mod whereabouts;
 
 use std::future::Future;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Instant;
@@ -43,6 +45,7 @@ pub use lanes::{Lane, Lanes};
 use message::Message;
 use relay::Paths;
 use throttle::Throttle;
+use whereabouts::Whereabouts;
 
 use crate::config;
 use crate::decide::{self, Client, Deciders};
@@ -91,6 +94,8 @@ pub struct Ground {
     pub drivers: TaskTracker,
     /// How bytes are passed on.
     pub paths: Paths,
+    /// Where services keep what outlasts a restart.
+    pub state_dir: PathBuf,
 }
 
 impl Service {
@@ -108,7 +113,13 @@ impl Service {
             config.keepalive.map(socket::Keepalive::after),
         ));
         let (shared, inbox) = Shared::new(config, dialer, ground);
-        let reach: Arc<dyn Reach> = Arc::clone(&shared.dialer) as Arc<dyn Reach>;
+        let reach: Arc<dyn Reach> = Arc::new(Whereabouts::new(
+            &shared.config.name,
+            Arc::clone(&shared.dialer),
+            &ground.state_dir,
+            ground.drivers.clone(),
+            ground.decisions.clone(),
+        ));
         let driver = Driver::new(Arc::clone(&shared), inbox, Arc::clone(&reach), seed());
         ground.drivers.spawn_on(driver.drive(), &ground.decisions);
         ground.decisions.spawn(boot(Arc::clone(&shared), reach, deciders));
@@ -146,7 +157,20 @@ async fn boot(
     deciders: impl Future<Output = Option<Deciders>>,
 ) {
     let deciders = deciders.await;
-    let listening = reach.probe(shared.config.connect_timeout).await.is_ok();
+    let looks = || async { reach.probe(shared.config.connect_timeout).await.is_ok() };
+    let mut listening = false;
+    if let Some(target) = reach.recall().await {
+        reach.redirect(Some(target.clone()));
+        listening = looks().await;
+        let service = &shared.config.name;
+        if listening {
+            tracing::info!(service, %target, "the target is up where it was before the restart");
+        } else {
+            tracing::info!(service, %target, "the target is not where it was before the restart");
+            reach.redirect(None);
+        }
+    }
+    listening = listening || looks().await;
     let _ = shared.inbox.send(Message::Booted { deciders, listening });
 }
 

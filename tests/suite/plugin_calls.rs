@@ -9,6 +9,7 @@
 mod answers;
 mod budgets;
 mod commands;
+mod counts;
 mod http;
 mod imports;
 mod instances;

@@ -5,7 +5,7 @@ mod walk;
 
 use std::time::Duration;
 
-use super::{Moment, Policy};
+use super::{MaySleep, Moment, Policy, WakeLimits};
 
 /// The moment so many seconds after the beginning.
 pub(super) fn seconds(seconds: u64) -> Moment {
@@ -23,6 +23,8 @@ pub(super) fn policy() -> Policy {
         max_held: 2,
         gated: false,
         asks_idleness: false,
+        without_answer: MaySleep::Yes,
+        wakes: WakeLimits::NONE,
         stop_on_exit: false,
         backoff_first: Duration::from_secs(1),
         backoff_most: Duration::from_secs(2),

@@ -8,13 +8,13 @@ use crate::lifecycle::Effect::{
     Admit, Ask, Cancel, Close, Finish, Judge, LockDoor, OpenDoor, ShutDoor, Tell,
 };
 use crate::lifecycle::Event::{
-    Arrived, Booted, DoorLocked, DoorOccupied, Drained, Exit, Left, MaySleepEnded, Passed,
-    ProbeEnded, ReadyEnded, Refused, StartEnded, StopEnded, Tick, Unusable, Vacant,
+    Booted, DoorLocked, DoorOccupied, Drained, Exit, Left, MaySleepEnded, Passed, ProbeEnded,
+    ReadyEnded, Refused, StartEnded, StopEnded, Tick, Unusable, Vacant,
 };
 use crate::lifecycle::Question::{MaySleep, Probe, Ready as AskReady, Start, Stop};
 use crate::lifecycle::{
-    Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep as Answer, Moment, News, Outcome,
-    Period, Phase, Policy, Ready, Reason, Retry,
+    Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep as Answer, Moment, News, Origin,
+    Outcome, OverBudget, Period, Phase, Policy, Ready, Reason, Retry, WakeLimit, WakeLimits,
 };
 
 const A: ClientId = ClientId(1);
@@ -43,7 +43,7 @@ impl Story {
     /// A story that begins with an awake target which started for client A, who is inside.
     fn awake(policy: Policy) -> Self {
         let mut story = Story::asleep(policy);
-        story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+        story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
         story.tell(0, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
         let effects = [OpenDoor(Period(1)), Admit(A, Period(1))];
         story.tell(0, ReadyEnded(Call(1), Ready::Yes), &effects);
@@ -88,23 +88,38 @@ fn failed() -> Outcome {
     Outcome::Failed(Retry::BackOff)
 }
 
+/// Each client comes from an address of its own.
+fn origin(client: ClientId) -> Origin {
+    Origin::V6(client.0.to_be_bytes())
+}
+
+fn arrived(client: ClientId) -> Event {
+    Event::Arrived(client, origin(client))
+}
+
+/// Another client from where that one comes from.
+fn arrived_from(client: ClientId, from: ClientId) -> Event {
+    Event::Arrived(client, origin(from))
+}
+
 fn refused(client: ClientId, waited: u64) -> Event {
-    Refused { client, period: Period(1), waited: Duration::from_secs(waited) }
+    let waited = Duration::from_secs(waited);
+    Refused { client, origin: origin(client), period: Period(1), waited }
 }
 
 #[test]
 fn rule_1_many_clients_cause_one_start() {
     let mut story = Story::asleep(Policy { max_held: 3, ..policy() });
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-    story.tell(0, Arrived(B), &[]);
-    story.tell(1, Arrived(C), &[]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(B), &[]);
+    story.tell(1, arrived(C), &[]);
     story.is(Phase::Starting);
 }
 
 #[test]
 fn rule_1_a_client_has_to_pass_the_gate_first() {
     let mut story = Story::asleep(Policy { gated: true, ..policy() });
-    story.tell(0, Arrived(A), &[Judge(A)]);
+    story.tell(0, arrived(A), &[Judge(A)]);
     story.is(Phase::Asleep);
     let passed = Passed { client: A, stays: true };
     story.tell(1, passed, &[Ask(Call(0), Start(Cause::Client(A)))]);
@@ -114,7 +129,7 @@ fn rule_1_a_client_has_to_pass_the_gate_first() {
 #[test]
 fn rule_1_a_client_that_is_refused_at_the_gate_wakes_nothing() {
     let mut story = Story::asleep(Policy { gated: true, ..policy() });
-    story.tell(0, Arrived(A), &[Judge(A)]);
+    story.tell(0, arrived(A), &[Judge(A)]);
     story.tell(1, Left(A), &[]);
     story.tell(1, Passed { client: A, stays: true }, &[]);
     story.is(Phase::Asleep);
@@ -124,7 +139,7 @@ fn rule_1_a_client_that_is_refused_at_the_gate_wakes_nothing() {
 #[test]
 fn rule_1_a_client_that_wakes_and_is_closed_starts_the_target_for_later() {
     let mut story = Story::asleep(Policy { gated: true, ..policy() });
-    story.tell(0, Arrived(A), &[Judge(A)]);
+    story.tell(0, arrived(A), &[Judge(A)]);
     let passed = Passed { client: A, stays: false };
     story.tell(1, passed, &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
@@ -135,7 +150,7 @@ fn rule_1_a_client_that_wakes_and_is_closed_starts_the_target_for_later() {
 #[test]
 fn rule_2_readiness_is_asked_again_until_it_is_ready() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
     story.tell(1, ReadyEnded(Call(1), Ready::NotYet), &[]);
     story.is(Phase::Starting);
@@ -149,7 +164,7 @@ fn rule_2_readiness_is_asked_again_until_it_is_ready() {
 #[test]
 fn rule_2_start_and_readiness_share_one_timeout() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.tell(4, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
     let effects = [Cancel(Call(1)), Close(A, Reason::StartTimedOut), LockDoor];
     story.tell(6, Tick, &effects);
@@ -158,8 +173,8 @@ fn rule_2_start_and_readiness_share_one_timeout() {
 #[test]
 fn rule_3_held_clients_are_let_in_oldest_first() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(B), &[Ask(Call(0), Start(Cause::Client(B)))]);
-    story.tell(0, Arrived(A), &[]);
+    story.tell(0, arrived(B), &[Ask(Call(0), Start(Cause::Client(B)))]);
+    story.tell(0, arrived(A), &[]);
     story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
     let effects = [OpenDoor(Period(1)), Admit(A, Period(1)), Admit(B, Period(1))];
     story.tell(1, ReadyEnded(Call(1), Ready::Yes), &effects);
@@ -169,7 +184,7 @@ fn rule_3_held_clients_are_let_in_oldest_first() {
 fn rule_4_a_client_that_just_missed_the_open_door_is_let_in_without_a_question() {
     let mut story = Story::awake(policy());
     story.policy.gated = true;
-    story.tell(1, Arrived(B), &[Admit(B, Period(1))]);
+    story.tell(1, arrived(B), &[Admit(B, Period(1))]);
 }
 
 #[test]
@@ -243,7 +258,7 @@ fn rule_5_a_client_that_comes_while_idleness_is_asked_gets_in_at_once() {
     story.tell(14, Tick, &[LockDoor]);
     story.tell(14, DoorLocked, &[Ask(Call(2), MaySleep(Duration::from_secs(4)))]);
     let effects = [Cancel(Call(2)), OpenDoor(Period(1)), Admit(B, Period(1))];
-    story.tell(15, Arrived(B), &effects);
+    story.tell(15, arrived(B), &effects);
     story.tell(15, MaySleepEnded(Call(2), Answer::Yes), &[]);
     story.is(Phase::Awake);
 }
@@ -258,12 +273,23 @@ fn rule_5_idleness_that_never_answers_counts_as_sleep() {
 }
 
 #[test]
+fn rule_5_idleness_that_never_answers_keeps_the_target_up_if_the_policy_says_so() {
+    let without_answer = Answer::NotFor(Duration::from_secs(7));
+    let mut story = Story::awake(Policy { asks_idleness: true, without_answer, ..policy() });
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), MaySleep(Duration::from_secs(4)))]);
+    story.tell(16, Tick, &[Cancel(Call(2)), OpenDoor(Period(1))]);
+    story.tell(23, Tick, &[LockDoor]);
+}
+
+#[test]
 fn rule_6_a_client_during_the_stop_gets_a_fresh_start_after_it() {
     let mut story = Story::awake(policy());
     story.tell(10, vacant(10), &[]);
     story.tell(14, Tick, &[LockDoor]);
     story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
-    story.tell(15, Arrived(B), &[]);
+    story.tell(15, arrived(B), &[]);
     story.is(Phase::Stopping);
     let start = [Ask(Call(3), Start(Cause::Client(B)))];
     story.tell(16, StopEnded(Call(2), Outcome::Done), &start);
@@ -313,16 +339,16 @@ fn rule_7_a_target_that_was_only_slow_is_found_again() {
 #[test]
 fn rule_8_a_failed_start_closes_the_held_and_backs_off() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
     story.tell(1, StartEnded(Call(0), failed()), &effects);
     story.tell(1, ProbeEnded { call: Call(1), listening: false }, &[]);
-    story.tell(1, Arrived(B), &[]);
+    story.tell(1, arrived(B), &[]);
     story.is(Phase::Asleep);
     story.tell(2, Tick, &[Ask(Call(2), Start(Cause::Client(B)))]);
     let effects = [Close(B, Reason::StartFailed), Ask(Call(3), Probe)];
     story.tell(2, StartEnded(Call(2), failed()), &effects);
-    story.tell(3, Arrived(C), &[]);
+    story.tell(3, arrived(C), &[]);
     let effects = [Cancel(Call(3)), Ask(Call(4), Start(Cause::Client(C)))];
     story.tell(4, Tick, &effects);
 }
@@ -330,11 +356,11 @@ fn rule_8_a_failed_start_closes_the_held_and_backs_off() {
 #[test]
 fn rule_8_a_success_resets_the_back_off() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
     story.tell(1, StartEnded(Call(0), failed()), &effects);
     story.tell(1, ProbeEnded { call: Call(1), listening: false }, &[]);
-    story.tell(3, Arrived(B), &[Ask(Call(2), Start(Cause::Client(B)))]);
+    story.tell(3, arrived(B), &[Ask(Call(2), Start(Cause::Client(B)))]);
     story.tell(3, StartEnded(Call(2), Outcome::Done), &[Ask(Call(3), AskReady(1))]);
     let effects = [OpenDoor(Period(1)), Admit(B, Period(1))];
     story.tell(3, ReadyEnded(Call(3), Ready::Yes), &effects);
@@ -346,11 +372,11 @@ fn rule_8_a_success_resets_the_back_off() {
 #[test]
 fn rule_8_a_start_that_timed_out_is_undone() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     let effects = [Cancel(Call(0)), Close(A, Reason::StartTimedOut), LockDoor];
     story.tell(6, Tick, &effects);
     story.tell(6, DoorLocked, &[Ask(Call(1), Stop(Cause::FailedStart))]);
-    story.tell(6, Arrived(B), &[]);
+    story.tell(6, arrived(B), &[]);
     let start = [Ask(Call(2), Start(Cause::Client(B)))];
     story.tell(8, StopEnded(Call(1), Outcome::Done), &start);
 }
@@ -358,11 +384,11 @@ fn rule_8_a_start_that_timed_out_is_undone() {
 #[test]
 fn rule_8_the_back_off_outlasts_a_quick_undoing() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.step(6, Tick);
     story.tell(6, DoorLocked, &[Ask(Call(1), Stop(Cause::FailedStart))]);
     story.tell(6, StopEnded(Call(1), Outcome::Done), &[]);
-    story.tell(6, Arrived(B), &[]);
+    story.tell(6, arrived(B), &[]);
     story.tell(7, Tick, &[Ask(Call(2), Start(Cause::Client(B)))]);
 }
 
@@ -380,20 +406,20 @@ fn rule_8_a_start_that_timed_out_is_not_undone_under_connected_clients() {
 #[test]
 fn rule_8_a_permanent_failure_stays_refused() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     let permanent = Outcome::Failed(Retry::Never);
     let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
     story.tell(1, StartEnded(Call(0), permanent), &effects);
     story.tell(1, ProbeEnded { call: Call(1), listening: false }, &[]);
-    story.tell(9, Arrived(B), &[Close(B, Reason::Unusable)]);
-    story.tell(500, Arrived(C), &[Close(C, Reason::Unusable)]);
+    story.tell(9, arrived(B), &[Close(B, Reason::Unusable)]);
+    story.tell(500, arrived(C), &[Close(C, Reason::Unusable)]);
     assert_eq!(story.lifecycle.deadline(), None);
 }
 
 #[test]
 fn rule_8_readiness_that_will_never_come_ends_the_start() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
     let effects = [Close(A, Reason::StartFailed), Ask(Call(2), Probe)];
     story.tell(1, ReadyEnded(Call(1), Ready::Never), &effects);
@@ -402,7 +428,7 @@ fn rule_8_readiness_that_will_never_come_ends_the_start() {
 #[test]
 fn rule_8_a_server_that_a_failed_start_left_running_is_found_and_stopped() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
     story.tell(1, StartEnded(Call(0), failed()), &effects);
     story.tell(1, ProbeEnded { call: Call(1), listening: true }, &[OpenDoor(Period(1))]);
@@ -417,7 +443,7 @@ fn rule_9_after_a_failed_stop_a_target_that_answers_is_awake_and_stopped_again()
     story.tell(10, vacant(10), &[]);
     story.tell(14, Tick, &[LockDoor]);
     story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
-    story.tell(15, Arrived(B), &[]);
+    story.tell(15, arrived(B), &[]);
     story.tell(15, StopEnded(Call(2), failed()), &[Ask(Call(3), Probe)]);
     story.is(Phase::Stopping);
     let effects = [OpenDoor(Period(2)), Admit(B, Period(2))];
@@ -468,16 +494,16 @@ fn rule_10_a_target_that_is_up_at_boot_cools_down() {
 #[test]
 fn rule_10_a_client_that_comes_before_the_boot_is_over_is_held() {
     let mut story = Story::new(policy());
-    story.tell(0, Arrived(A), &[]);
+    story.tell(0, arrived(A), &[]);
     story.tell(1, Booted { listening: false }, &[Ask(Call(0), Start(Cause::Client(A)))]);
 
     let mut story = Story::new(policy());
-    story.tell(0, Arrived(A), &[]);
+    story.tell(0, arrived(A), &[]);
     let effects = [OpenDoor(Period(1)), Admit(A, Period(1))];
     story.tell(1, Booted { listening: true }, &effects);
 
     let mut story = Story::new(Policy { gated: true, ..policy() });
-    story.tell(0, Arrived(A), &[]);
+    story.tell(0, arrived(A), &[]);
     story.tell(1, Booted { listening: false }, &[Judge(A)]);
     // Its time has run since it came.
     story.tell(8, Tick, &[Close(A, Reason::WaitedTooLong)]);
@@ -486,15 +512,15 @@ fn rule_10_a_client_that_comes_before_the_boot_is_over_is_held() {
 #[test]
 fn a_service_without_deciders_closes_its_clients() {
     let mut story = Story::new(policy());
-    story.tell(0, Arrived(A), &[]);
+    story.tell(0, arrived(A), &[]);
     story.tell(1, Unusable, &[Close(A, Reason::Unusable)]);
-    story.tell(2, Arrived(B), &[Close(B, Reason::Unusable)]);
+    story.tell(2, arrived(B), &[Close(B, Reason::Unusable)]);
 }
 
 #[test]
 fn rule_11_a_held_client_that_hangs_up_is_forgotten_and_the_start_goes_on() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.tell(0, Left(A), &[]);
     story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
     story.tell(1, ReadyEnded(Call(1), Ready::Yes), &[OpenDoor(Period(1))]);
@@ -505,8 +531,8 @@ fn rule_11_a_held_client_that_hangs_up_is_forgotten_and_the_start_goes_on() {
 #[test]
 fn rule_12_a_client_is_held_no_longer_than_hold_timeout() {
     let mut story = Story::asleep(Policy { start_timeout: Duration::from_secs(60), ..policy() });
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-    story.tell(2, Arrived(B), &[]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(2, arrived(B), &[]);
     story.tell(7, Tick, &[]);
     story.tell(8, Tick, &[Close(A, Reason::WaitedTooLong)]);
     story.tell(10, Tick, &[Close(B, Reason::WaitedTooLong)]);
@@ -524,28 +550,28 @@ fn rule_12_time_that_a_client_was_held_before_counts() {
 #[test]
 fn rule_12_one_more_than_max_held_is_closed_at_once() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-    story.tell(0, Arrived(B), &[]);
-    story.tell(0, Arrived(C), &[Close(C, Reason::Full)]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(B), &[]);
+    story.tell(0, arrived(C), &[Close(C, Reason::Full)]);
     story.tell(0, Left(A), &[]);
-    story.tell(0, Arrived(C), &[]);
+    story.tell(0, arrived(C), &[]);
 }
 
 #[test]
 fn rule_12_clients_at_the_gate_count_as_held() {
     let mut story = Story::asleep(Policy { gated: true, ..policy() });
-    story.tell(0, Arrived(A), &[Judge(A)]);
-    story.tell(0, Arrived(B), &[Judge(B)]);
-    story.tell(0, Arrived(C), &[Close(C, Reason::Full)]);
+    story.tell(0, arrived(A), &[Judge(A)]);
+    story.tell(0, arrived(B), &[Judge(B)]);
+    story.tell(0, arrived(C), &[Close(C, Reason::Full)]);
 }
 
 #[test]
 fn rule_14_at_the_exit_the_held_are_closed_calls_taken_back_and_the_target_left_alone() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     let effects = [Close(A, Reason::Exit), Cancel(Call(0)), ShutDoor];
     story.tell(1, Exit, &effects);
-    story.tell(1, Arrived(B), &[Close(B, Reason::Exit)]);
+    story.tell(1, arrived(B), &[Close(B, Reason::Exit)]);
     story.tell(2, Drained, &[Finish]);
 }
 
@@ -576,7 +602,114 @@ fn rule_14_stop_on_exit_leaves_a_target_alone_that_is_asleep() {
 #[test]
 fn a_deadline_that_has_passed_comes_before_the_event_of_a_busy_inbox() {
     let mut story = Story::asleep(policy());
-    story.tell(0, Arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     let effects = [Cancel(Call(0)), Close(A, Reason::StartTimedOut), LockDoor];
     story.tell(7, StartEnded(Call(0), Outcome::Done), &effects);
+}
+
+// The wake budget.
+
+/// At most so many wakes within 100 seconds, by all and by each.
+fn budget(all: Option<usize>, each: Option<usize>) -> Policy {
+    let window = Duration::from_secs(100);
+    Policy { wakes: WakeLimits { all, each, window }, cooldown: Duration::ZERO, ..policy() }
+}
+
+fn over(client: ClientId, limit: WakeLimit, next: u64) -> News {
+    let next = Duration::from_secs(next);
+    News::OverBudget { client, budget: OverBudget { limit, next } }
+}
+
+/// The client inside leaves, and the target falls asleep; `call` is the next question's number.
+fn sleep(story: &mut Story, at: u64, call: u64) {
+    story.tell(at, vacant(at), &[LockDoor]);
+    story.tell(at, DoorLocked, &[Ask(Call(call), Stop(Cause::Cooldown))]);
+    story.tell(at, StopEnded(Call(call), Outcome::Done), &[]);
+    story.is(Phase::Asleep);
+}
+
+#[test]
+fn a_wake_beyond_the_budget_is_refused_until_an_earlier_one_is_long_ago() {
+    let mut story = Story::awake(budget(Some(1), None));
+    sleep(&mut story, 10, 2);
+    story.news(20, arrived(B), over(B, WakeLimit::All, 80));
+    story.tell(99, arrived(B), &[Close(B, Reason::OverBudget)]);
+    story.tell(100, arrived(B), &[Ask(Call(3), Start(Cause::Client(B)))]);
+}
+
+#[test]
+fn a_client_that_has_spent_its_budget_does_not_keep_others_from_waking_the_target() {
+    let mut story = Story::awake(budget(None, Some(1)));
+    sleep(&mut story, 10, 2);
+    story.tell(20, arrived_from(B, A), &[Close(B, Reason::OverBudget)]);
+    story.tell(20, arrived(C), &[Ask(Call(3), Start(Cause::Client(C)))]);
+}
+
+#[test]
+fn a_client_that_joins_a_start_or_comes_to_an_awake_target_is_no_wake() {
+    let mut story = Story::asleep(budget(Some(1), Some(1)));
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(1, arrived_from(B, A), &[]);
+    story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
+    let effects = [OpenDoor(Period(1)), Admit(A, Period(1)), Admit(B, Period(1))];
+    story.tell(1, ReadyEnded(Call(1), Ready::Yes), &effects);
+    story.tell(2, arrived_from(C, A), &[Admit(C, Period(1))]);
+}
+
+#[test]
+fn the_gate_comes_before_the_budget() {
+    let mut story = Story::asleep(Policy { gated: true, ..budget(Some(1), None) });
+    story.tell(0, arrived(A), &[Judge(A)]);
+    story.tell(0, Left(A), &[]);
+    story.tell(1, arrived(B), &[Judge(B)]);
+    let start = [Ask(Call(0), Start(Cause::Client(B)))];
+    story.tell(1, Passed { client: B, stays: true }, &start);
+}
+
+#[test]
+fn a_client_that_wakes_and_is_closed_is_a_wake_like_any_other() {
+    let mut story = Story::asleep(Policy { gated: true, ..budget(Some(1), None) });
+    story.tell(0, arrived(A), &[Judge(A)]);
+    let start = [Ask(Call(0), Start(Cause::Client(A)))];
+    story.tell(0, Passed { client: A, stays: false }, &start);
+    story.tell(0, StartEnded(Call(0), failed()), &[Ask(Call(1), Probe)]);
+    story.tell(0, ProbeEnded { call: Call(1), listening: false }, &[]);
+    story.tell(50, arrived(B), &[Judge(B)]);
+    story.news(50, Passed { client: B, stays: false }, over(B, WakeLimit::All, 50));
+    assert_eq!(story.lifecycle.deadline(), None, "nothing is left of it");
+}
+
+#[test]
+fn a_client_in_the_back_off_that_may_not_wake_the_target_is_not_held_for_it() {
+    let mut story = Story::asleep(budget(Some(1), None));
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
+    story.tell(0, StartEnded(Call(0), failed()), &effects);
+    story.tell(0, arrived(B), &[Close(B, Reason::OverBudget)]);
+}
+
+#[test]
+fn who_waits_for_a_stop_and_may_wake_the_target_has_it_started_for_those_who_may_not_as_well() {
+    let mut story = Story::awake(budget(None, Some(1)));
+    story.tell(10, vacant(10), &[LockDoor]);
+    story.tell(10, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(11, arrived(B), &[]);
+    story.tell(11, arrived_from(C, A), &[]);
+    let start = [Ask(Call(3), Start(Cause::Client(B)))];
+    story.tell(12, StopEnded(Call(2), Outcome::Done), &start);
+    story.tell(13, StartEnded(Call(3), Outcome::Done), &[Ask(Call(4), AskReady(1))]);
+    let effects = [OpenDoor(Period(2)), Admit(B, Period(2)), Admit(C, Period(2))];
+    story.tell(13, ReadyEnded(Call(4), Ready::Yes), &effects);
+}
+
+#[test]
+fn who_joined_a_start_to_come_is_judged_when_its_waker_has_hung_up() {
+    let mut story = Story::awake(budget(None, Some(1)));
+    story.tell(10, vacant(10), &[LockDoor]);
+    story.tell(10, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(11, arrived(B), &[]);
+    story.tell(11, arrived_from(C, A), &[]);
+    story.tell(12, Left(B), &[]);
+    story.tell(12, StopEnded(Call(2), Outcome::Done), &[Close(C, Reason::OverBudget)]);
+    story.is(Phase::Asleep);
 }

@@ -12,8 +12,8 @@ use super::super::backoff::Backoff;
 use super::super::waiting::{Stage, Waiter};
 use super::super::{Asked, ReadyQuestion, Rest, State};
 use crate::lifecycle::{
-    Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep, Moment, Outcome, Period, Policy,
-    Question, Ready, Reason, Retry,
+    Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep, Moment, Origin, Outcome, Period,
+    Policy, Question, Ready, Reason, Retry, WakeLimits,
 };
 
 /// The normal form's present.
@@ -88,6 +88,11 @@ fn policy() -> Policy {
         max_held: 2,
         ..super::policy()
     }
+}
+
+/// Each of the two comes from an address of its own.
+fn origin(index: usize) -> Origin {
+    Origin::V4([192, 0, 2, index as u8])
 }
 
 impl World {
@@ -169,7 +174,7 @@ impl World {
                     self.clients[index] = Place::Inside(client, period, Duration::ZERO);
                 } else {
                     self.clients[index] = Place::Waiting(client);
-                    self.feed(policy, Event::Arrived(client));
+                    self.feed(policy, Event::Arrived(client, origin(index)));
                 }
             }
             Move::Leave(index) => match self.clients[index] {
@@ -195,7 +200,8 @@ impl World {
                 if let Place::Inside(client, period, waited) = self.clients[index] {
                     self.clients[index] = Place::Waiting(client);
                     self.vacated |= self.inside() == 0;
-                    self.feed(policy, Event::Refused { client, period, waited });
+                    let origin = origin(index);
+                    self.feed(policy, Event::Refused { client, origin, period, waited });
                 }
             }
             Move::TellVacant => {
@@ -273,6 +279,7 @@ impl World {
         let lifecycle = self.lifecycle.clone();
         let (lifecycle, effects) = lifecycle.step(policy, self.now, event);
         self.lifecycle = lifecycle;
+        self.check_refusals(&effects);
         for effect in effects {
             self.carry_out(policy, effect);
         }
@@ -284,7 +291,7 @@ impl World {
     fn carry_out(&mut self, policy: &Policy, effect: Effect) {
         match effect {
             Effect::Ask(call, question) => {
-                self.check_question(question);
+                self.check_question(policy, question);
                 assert!(self.questions.insert(call, question).is_none(), "{call:?} asked twice");
             }
             Effect::Cancel(call) => {
@@ -336,7 +343,7 @@ impl World {
     }
 
     /// Rules 1 and 5.
-    fn check_question(&self, question: Question) {
+    fn check_question(&self, policy: &Policy, question: Question) {
         let busy = |asked: &Question| matches!(asked, Question::Start(_) | Question::Stop(_));
         match question {
             Question::Start(cause) => {
@@ -344,6 +351,7 @@ impl World {
                 assert!(!self.questions.values().any(busy), "two at a time: {self:?}");
                 let until = self.lifecycle.start_backoff.until;
                 assert!(until <= self.now, "a start in the back-off");
+                self.check_budget(policy);
             }
             Question::Stop(_) => {
                 assert!(!self.questions.values().any(busy), "two at a time: {self:?}");
@@ -351,6 +359,33 @@ impl World {
                 assert_eq!(self.door, None, "stopped with an open door");
             }
             Question::Ready(_) | Question::Probe | Question::MaySleep(_) => {}
+        }
+    }
+
+    /// Nobody is refused for the budget who would only have joined.
+    fn check_refusals(&self, effects: &[Effect]) {
+        let under_way = matches!(
+            self.lifecycle.state,
+            State::Starting { .. } | State::Readying { .. } | State::Awake(_)
+        );
+        let is_refusal = |effect: &Effect| matches!(effect, Effect::Close(_, Reason::OverBudget));
+        let is_start = |effect: &Effect| matches!(effect, Effect::Ask(_, Question::Start(_)));
+        if let Some(refusal) = effects.iter().rposition(is_refusal) {
+            let started_later = effects.iter().position(is_start).is_some_and(|at| at > refusal);
+            assert!(!under_way || started_later, "refused, and it would have caused no start");
+        }
+    }
+
+    /// The start that is asked for is among the wakes already.
+    fn check_budget(&self, policy: &Policy) {
+        let WakeLimits { all, each, window } = policy.wakes;
+        let wakes = &self.lifecycle.budget.wakes;
+        let recent = || wakes.iter().filter(|(at, _)| self.now.since(*at) < window);
+        let most = |limit: Option<usize>| limit.unwrap_or(usize::MAX);
+        assert!(recent().count() <= most(all), "more wakes than there may be");
+        for index in 0..2 {
+            let own = recent().filter(|(_, from)| *from == origin(index)).count();
+            assert!(own <= most(each), "more wakes of one client than there may be");
         }
     }
 
@@ -449,7 +484,7 @@ impl World {
     }
 
     /// The normal form: the same world with its numbers as small as they can be.
-    fn normal(mut self) -> World {
+    fn normal(mut self, policy: &Policy) -> World {
         let now = self.now;
         let moment = |at: Moment| {
             let ago = now.since(at).as_secs().min(LONG_AGO);
@@ -465,7 +500,7 @@ impl World {
                 Place::Out => None,
                 Place::Waiting(id) | Place::AtGate(id) | Place::Inside(id, ..) => Some(*id),
             })
-            .chain(self.lifecycle.wanted)
+            .chain(self.lifecycle.wanted())
             .collect();
         ids.sort_unstable();
         ids.dedup();
@@ -509,7 +544,11 @@ impl World {
         let lifecycle = &mut self.lifecycle;
         lifecycle.next_call = calls.len() as u64;
         lifecycle.period = PERIOD;
-        lifecycle.wanted = lifecycle.wanted.map(client);
+        lifecycle.wanted = lifecycle.wanted.map(|(id, origin)| (client(id), origin));
+        lifecycle.budget.wakes.retain(|(at, _)| now.since(*at) < policy.wakes.window);
+        for (at, _) in &mut lifecycle.budget.wakes {
+            *at = Moment(Duration::from_secs(NOW) - now.since(*at));
+        }
         lifecycle.waiting.clients = std::mem::take(&mut lifecycle.waiting.clients)
             .into_iter()
             .map(|(id, mut waiter)| {
@@ -570,7 +609,7 @@ fn answers(question: Question) -> usize {
 
 /// Walks everywhere, and says how many worlds there are.
 fn walk(policy: &Policy) -> usize {
-    let first = World::new().normal();
+    let first = World::new().normal(policy);
     let mut seen = HashSet::from([first.clone()]);
     let mut ahead = vec![first];
     while let Some(world) = ahead.pop() {
@@ -581,7 +620,7 @@ fn walk(policy: &Policy) -> usize {
                 next
             }));
             let next = match result {
-                Ok(next) => next.normal(),
+                Ok(next) => next.normal(policy),
                 Err(_) => panic!("after {way:?} in {world:?}"),
             };
             if seen.insert(next.clone()) {
@@ -616,5 +655,15 @@ fn nothing_forbidden_happens_where_idleness_is_asked_and_the_exit_stops() {
 #[test]
 fn nothing_forbidden_happens_with_room_for_one_and_no_cool_down() {
     let worlds = walk(&Policy { max_held: 1, cooldown: Duration::ZERO, ..policy() });
+    assert!(worlds > 2_000, "only {worlds} worlds");
+}
+
+#[test]
+fn nothing_forbidden_happens_with_a_wake_budget() {
+    let window = Duration::from_secs(4);
+    let wakes = WakeLimits { all: Some(2), each: Some(1), window };
+    let worlds = walk(&Policy { wakes, max_held: 2, cooldown: Duration::ZERO, ..policy() });
+    assert!(worlds > 10_000, "only {worlds} worlds");
+    let worlds = walk(&Policy { gated: true, wakes, max_held: 1, ..policy() });
     assert!(worlds > 2_000, "only {worlds} worlds");
 }

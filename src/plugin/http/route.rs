@@ -165,6 +165,7 @@ mod tests {
             allow: Grants { http: grants.iter().map(grant).collect(), ..Grants::default() },
             limits: Limits::default(),
             ca: None,
+            sha256: None,
         }
     }
 

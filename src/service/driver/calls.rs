@@ -29,6 +29,8 @@ pub trait Reach: Send + Sync {
     fn probe(&self, at_most: Duration) -> Answer<'_, Result<Option<TcpStream>, String>>;
     /// From here on the target is at this address, or at its own again.
     fn redirect(&self, target: Option<Target>);
+    /// Where the last run of Dormouse has left it, if that is another place than its own.
+    fn recall(&self) -> Answer<'_, Option<Target>>;
 }
 
 impl Reach for Dialer {
@@ -47,6 +49,10 @@ impl Reach for Dialer {
 
     fn redirect(&self, target: Option<Target>) {
         self.set(target);
+    }
+
+    fn recall(&self) -> Answer<'_, Option<Target>> {
+        Box::pin(std::future::ready(None))
     }
 }
 

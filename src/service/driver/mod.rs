@@ -7,6 +7,7 @@ mod story;
 mod tests;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,11 +21,11 @@ pub use calls::Reach;
 use calls::{Calls, Request};
 use story::Story;
 
-use crate::config::Target;
+use crate::config::{OnIdlenessError, Target};
 use crate::decide::{self, Client, Deciders, Failure, FailureKind, Readiness, SleepVerdict};
 use crate::lifecycle::{
-    Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep, Moment, News, Outcome, Phase,
-    Policy, Question, Ready, Retry,
+    Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep, Moment, News, Origin, Outcome,
+    Phase, Policy, Question, Ready, Retry, WakeLimits,
 };
 
 /// A service with many short connections is vacant all the time. So that neither the log nor the
@@ -34,6 +35,9 @@ const SETTLE_SHARE: u32 = 10;
 const SETTLE_MOST: Duration = Duration::from_secs(1);
 /// How long a decider that breaks its own deadline is waited for.
 const ANSWER_MOST: Duration = Duration::from_secs(60);
+/// With `on_idleness_error = "stay"` the question is asked again after another cool-down, or after
+/// this time if that is shorter.
+const STAY_AFTER_ERROR: Duration = Duration::from_secs(60);
 /// The shortest time that `should-sleep` may ask for.
 const STAY_LEAST: Duration = Duration::from_secs(1);
 
@@ -48,8 +52,9 @@ pub(super) struct Driver {
     calls: Calls,
     reach: Arc<dyn Reach>,
     waiters: HashMap<ClientId, Waiter>,
-    /// The last client that woke the target and did not stay.
-    passer: Option<(ClientId, Client)>,
+    /// The last client that wanted the target and did not stay, and before it the one whose wish is
+    /// not fulfilled yet.
+    passers: Vec<(ClientId, Client)>,
     /// The connection by which the target was found ready, for the first client.
     connection: Option<TcpStream>,
     story: Story,
@@ -78,6 +83,15 @@ impl Driver {
             max_held: config.max_held,
             gated: false,
             asks_idleness: false,
+            without_answer: match config.on_idleness_error {
+                OnIdlenessError::Sleep => MaySleep::Yes,
+                OnIdlenessError::Stay => MaySleep::NotFor(config.cooldown.max(STAY_AFTER_ERROR)),
+            },
+            wakes: WakeLimits {
+                all: config.wakes.per_hour,
+                each: config.wakes.per_client_per_hour,
+                window: WakeLimits::WINDOW,
+            },
             stop_on_exit: config.stop_on_exit,
             backoff_first: Policy::BACKOFF_FIRST,
             backoff_most: Policy::BACKOFF_MOST,
@@ -93,7 +107,7 @@ impl Driver {
             calls: Calls::new(Arc::clone(&reach), shared.inbox.clone()),
             reach,
             waiters: HashMap::new(),
-            passer: None,
+            passers: Vec::new(),
             connection: None,
             story: Story::new(Arc::clone(&shared)),
             vacated: None,
@@ -173,12 +187,13 @@ impl Driver {
     fn take(&mut self, message: Message) {
         match message {
             Message::Waits { client, refused } => {
-                let id = client.id;
+                let (id, origin) = (client.id, origin(client.client.address.ip()));
                 self.waiters.insert(id, client);
                 self.feed(match refused {
-                    None => Event::Arrived(id),
+                    None => Event::Arrived(id, origin),
                     Some(refusal) => Event::Refused {
                         client: id,
+                        origin,
                         period: refusal.period,
                         waited: refusal.waited,
                     },
@@ -186,7 +201,9 @@ impl Driver {
             }
             Message::Passed { id, stays } => {
                 if !stays && let Some(waiter) = self.waiters.remove(&id) {
-                    self.passer = Some((id, waiter.client));
+                    let wanted = self.lifecycle.wanted();
+                    self.passers.retain(|(passer, _)| Some(*passer) == wanted);
+                    self.passers.push((id, waiter.client));
                 }
                 self.feed(Event::Passed { client: id, stays });
             }
@@ -256,7 +273,7 @@ impl Driver {
                     Ok(SleepVerdict::StayAwake(delay)) => MaySleep::NotFor(delay.max(STAY_LEAST)),
                     Err(failure) => {
                         self.story.idleness_failed(&failure);
-                        MaySleep::Yes
+                        self.policy.without_answer
                     }
                 };
                 Event::MaySleepEnded(call, answer)
@@ -297,8 +314,10 @@ impl Driver {
                 }
             }
         }
-        let after = self.lifecycle.phase();
-        if before != Phase::Asleep && after == Phase::Asleep {
+        let fell_asleep = before != Phase::Asleep && self.lifecycle.phase() == Phase::Asleep;
+        // At the exit a target is left as it is, and the next run finds it where it was.
+        let left_as_it_is = self.finished && !matches!(event, Event::StopEnded(_, Outcome::Done));
+        if fell_asleep && !left_as_it_is {
             // Where a plugin found it may be somebody else's by the next start.
             self.reach.redirect(None);
         }
@@ -352,6 +371,7 @@ impl Driver {
         }
         let client = match news {
             News::Starting(cause) | News::Stopping { cause, .. } => self.client_of(cause),
+            News::OverBudget { client, .. } => self.client_of(Cause::Client(client)),
             _ => None,
         };
         self.story.tell(news, client);
@@ -359,6 +379,10 @@ impl Driver {
 
     fn ask(&mut self, call: Call, question: Question) {
         let Some(deciders) = &self.deciders else { return };
+        if let Question::Start(_) = question {
+            // It may begin in the very moment in which the target has fallen asleep.
+            self.reach.redirect(None);
+        }
         let request = match question {
             Question::Start(cause) => Request::Start(self.cause(cause)),
             Question::Stop(cause) => Request::Stop(self.cause(cause)),
@@ -384,8 +408,19 @@ impl Driver {
     fn client_of(&self, cause: Cause) -> Option<Client> {
         let Cause::Client(id) = cause else { return None };
         let waiting = self.waiters.get(&id).map(|waiter| waiter.client);
-        waiting
-            .or_else(|| self.passer.filter(|(passer, _)| *passer == id).map(|(_, client)| client))
+        let passed = || self.passers.iter().find(|(passer, _)| *passer == id);
+        waiting.or_else(|| passed().map(|(_, client)| *client))
+    }
+}
+
+/// What a wake budget is counted for. An IPv4 address is the same in either notation.
+fn origin(address: IpAddr) -> Origin {
+    match address.to_canonical() {
+        IpAddr::V4(address) => Origin::V4(address.octets()),
+        IpAddr::V6(address) => {
+            let [a, b, c, d, e, f, g, h, ..] = address.octets();
+            Origin::V6([a, b, c, d, e, f, g, h])
+        }
     }
 }
 

@@ -2,13 +2,13 @@
 //! happens next. At the default level an operator can follow it without knowing the code.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tracing::{debug, error, info, warn};
 
-use crate::config::Target;
+use crate::config::{OnIdlenessError, Target};
 use crate::decide::{Client, Failure};
-use crate::lifecycle::{Cause, News, Reason};
+use crate::lifecycle::{Cause, News, OverBudget, Reason, WakeLimit};
 use crate::service::Shared;
 use crate::service::throttle::Throttle;
 
@@ -22,6 +22,7 @@ pub(super) struct Story {
     progress: Progress,
     full: Throttle,
     closed: Throttle,
+    over_budget: Throttle,
 }
 
 /// What was told of a start that goes on.
@@ -43,6 +44,7 @@ impl Story {
             progress: Progress::default(),
             full: Throttle::default(),
             closed: Throttle::default(),
+            over_budget: Throttle::default(),
         }
     }
 
@@ -86,7 +88,36 @@ impl Story {
         warn!(
             service = self.name(),
             error = %failure,
-            "could not ask whether the target may sleep: it is stopped",
+            "could not ask whether the target may sleep, so it {}, as `on_idleness_error` says",
+            self.without_answer(),
+        );
+    }
+
+    /// What becomes of a target if nobody says whether it may sleep.
+    fn without_answer(&self) -> &'static str {
+        match self.shared.config.on_idleness_error {
+            OnIdlenessError::Sleep => "is stopped",
+            OnIdlenessError::Stay => "stays up",
+        }
+    }
+
+    /// A client would wake the target once too often.
+    fn over_budget(&self, client: Option<Client>, budget: OverBudget) {
+        let Some(count) = self.over_budget.count(Instant::now()) else { return };
+        let wakes = &self.shared.config.wakes;
+        let (who, key, most) = match budget.limit {
+            WakeLimit::All => ("clients", "per_hour", wakes.per_hour),
+            WakeLimit::Each => ("this client", "per_client_per_hour", wakes.per_client_per_hour),
+        };
+        warn!(
+            service = self.name(),
+            client = client.map(|client| tracing::field::display(client.address)),
+            recent = count.recent,
+            all = count.all,
+            "client closed: {who} may wake the target {} times within an hour \
+             (`wakes.{key}`), and have; the next time is in {}",
+            most.unwrap_or_default(),
+            Short(budget.next),
         );
     }
 
@@ -102,6 +133,8 @@ impl Story {
             Reason::WaitedTooLong | Reason::Unusable => &self.closed,
             // These are told once for all clients.
             Reason::StartFailed | Reason::StartTimedOut | Reason::Exit => return,
+            // This has its own line, which says which limit it was.
+            Reason::OverBudget => return,
         };
         if let Some(count) = throttle.count(Instant::now()) {
             warn!(
@@ -203,11 +236,20 @@ impl Story {
             News::CoolingDown(delay) => {
                 info!(service, "no client is left; the target is stopped in {}", Short(delay));
             }
+            News::OverBudget { budget, .. } => self.over_budget(client, budget),
+            News::NoAnswerAboutSleep => warn!(
+                service,
+                "nobody answered in time whether the target may sleep, so it {}, as \
+                 `on_idleness_error` says",
+                self.without_answer(),
+            ),
             News::StaysAwake(delay) => {
+                let until = SystemTime::now() + delay;
                 info!(
                     service,
-                    "the plugin keeps the target up; it is asked again in {}",
-                    Short(delay)
+                    until = %humantime::format_rfc3339_seconds(until),
+                    "the target stays up; whether it may sleep is asked again in {}",
+                    Short(delay),
                 );
             }
             News::Stopping { cause, idle_for } => {

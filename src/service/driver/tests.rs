@@ -13,7 +13,7 @@ use tokio::time::{advance, timeout};
 use tokio_util::task::TaskTracker;
 
 use super::*;
-use crate::config::{Decider, OnGateError, PluginId, Service};
+use crate::config::{Decider, OnGateError, OnIdlenessError, PluginId, Service, Wakes};
 use crate::decide::{Answer, Conversation, Gate, Idleness, Judge};
 use crate::lifecycle::Reason;
 use crate::service::dial::Dialer;
@@ -31,6 +31,8 @@ enum Step {
     Stop(Duration, decide::Cause, Result<(), Failure>),
     MaySleep(Result<SleepVerdict, Failure>),
     Redirect(Option<&'static str>),
+    /// The last run has left an address.
+    Recall(&'static str),
     /// A start that never returns; the flag is raised when it is given up.
     StartForEver(Arc<AtomicBool>),
     StartPanics,
@@ -123,6 +125,18 @@ impl Reach for Script {
             assert_eq!(target, None, "redirected out of turn");
         }
     }
+
+    fn recall(&self) -> Answer<'_, Option<Target>> {
+        let mut script = self.0.lock().unwrap();
+        let recalled = match script.front() {
+            Some(Step::Recall(address)) => Some(Target::parse(address).unwrap()),
+            _ => None,
+        };
+        if recalled.is_some() {
+            script.pop_front();
+        }
+        Box::pin(std::future::ready(recalled))
+    }
 }
 
 struct Raise(Arc<AtomicBool>);
@@ -165,6 +179,8 @@ fn config() -> Service {
         gate_timeout: Duration::from_secs(10),
         max_gates: 5,
         on_gate_error: OnGateError::Wake,
+        on_idleness_error: OnIdlenessError::Sleep,
+        wakes: Wakes::default(),
         keepalive: None,
         stop_on_exit: false,
     }
@@ -195,6 +211,7 @@ impl Stage {
             decisions: Handle::current(),
             drivers: TaskTracker::new(),
             paths: Paths::new(Mode::Copy, 1 << 20),
+            state_dir: std::env::temp_dir(),
         };
         let (shared, inbox) = Shared::new(config, Arc::new(dialer), &ground);
         let driver = Driver::new(Arc::clone(&shared), inbox, Arc::clone(&script) as _, 0);
@@ -211,11 +228,18 @@ impl Stage {
         self.wait(None)
     }
 
+    fn arrive_from(&mut self, address: &str) -> Waits {
+        self.wait_from(SocketAddr::new(address.parse().unwrap(), 5555), None)
+    }
+
     fn wait(&mut self, refused: Option<Refusal>) -> Waits {
+        self.wait_from("192.0.2.1:5555".parse().unwrap(), refused)
+    }
+
+    fn wait_from(&mut self, address: SocketAddr, refused: Option<Refusal>) -> Waits {
         let (orders, received) = mpsc::unbounded_channel();
         let id = ClientId(self.next);
         self.next += 1;
-        let address: SocketAddr = "192.0.2.1:5555".parse().unwrap();
         let client = Waiter { id, client: Client { address, listener: address }, orders };
         self.tell(Message::Waits { client, refused });
         Waits { id, orders: received }
@@ -267,6 +291,16 @@ impl Waits {
             Order::Judge(_) => panic!("judged"),
         }
     }
+}
+
+/// Deciders of which one has a say in sleep.
+fn idle(script: &Arc<Script>) -> Option<Deciders> {
+    Some(Deciders {
+        lifecycle: Arc::clone(script) as _,
+        readiness: Some(Arc::clone(script) as _),
+        gate: None,
+        idleness: Some(Arc::clone(script) as _),
+    })
 }
 
 fn not_yet() -> Step {
@@ -404,6 +438,117 @@ async fn the_address_that_a_plugin_names_holds_until_the_target_sleeps() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_address_of_the_last_run_is_where_the_target_is_looked_for_first() {
+    let script = [
+        Step::Recall("10.9.8.7:6"),
+        Step::Redirect(Some("10.9.8.7:6")),
+        Step::Probe(true),
+        stop(decide::Cause::Cooldown),
+        Step::Redirect(None),
+    ];
+    Stage::new(config(), script).played().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_target_that_is_not_at_the_address_of_the_last_run_is_looked_for_at_its_own() {
+    let script = [
+        Step::Recall("10.9.8.7:6"),
+        Step::Redirect(Some("10.9.8.7:6")),
+        Step::Probe(false),
+        Step::Redirect(None),
+        Step::Probe(true),
+        stop(decide::Cause::Cooldown),
+    ];
+    Stage::new(config(), script).played().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_outlasts_an_exit_that_leaves_the_target_up_and_no_other() {
+    for stop_on_exit in [false, true] {
+        let script =
+            [Step::Recall("10.9.8.7:6"), Step::Redirect(Some("10.9.8.7:6")), Step::Probe(true)];
+        let stage = Stage::new(Service { stop_on_exit, ..config() }, script);
+        stage.played().await;
+        if stop_on_exit {
+            let stopped = [stop(decide::Cause::Exit), Step::Redirect(None)];
+            stage.script.0.lock().unwrap().extend(stopped);
+        } else {
+            // Not to be played: it would be taken if the address were taken back.
+            stage.script.0.lock().unwrap().push_back(Step::Redirect(None));
+        }
+        stage.tell(Message::Exit);
+        let script = Arc::clone(&stage.script);
+        timeout(Duration::from_secs(1000), stage.driver).await.unwrap().unwrap();
+        let left = script.0.lock().unwrap().len();
+        assert_eq!(left, usize::from(!stop_on_exit), "stop_on_exit = {stop_on_exit}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_address_is_forgotten_where_a_start_follows_a_stop_at_once() {
+    let elsewhere = Readiness::Ready(Some("10.9.8.7:6".to_owned()));
+    let script = [
+        Step::Probe(false),
+        Step::Start(AT_ONCE, Ok(())),
+        Step::Ready(Ok(elsewhere)),
+        Step::Redirect(Some("10.9.8.7:6")),
+        Step::Stop(Duration::from_secs(5), decide::Cause::Cooldown, Ok(())),
+    ];
+    let mut stage = Stage::new(config(), script);
+    drop(stage.arrive().admitted().await);
+    stage.played().await;
+    let next = [Step::Redirect(None), Step::Start(AT_ONCE, Ok(())), ready()];
+    stage.script.0.lock().unwrap().extend(next);
+    let _inside = stage.arrive().admitted().await;
+    stage.played().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn idleness_that_fails_keeps_the_target_up_for_another_cool_down_if_the_config_says_so() {
+    let on_idleness_error = OnIdlenessError::Stay;
+    for (cooldown, again) in [(600, 600), (5, 60)] {
+        let script = [
+            Step::Probe(true),
+            Step::MaySleep(Err(failure(FailureKind::Broken))),
+            Step::MaySleep(Ok(SleepVerdict::Sleep)),
+            stop(decide::Cause::Cooldown),
+        ];
+        let cooldown = Duration::from_secs(cooldown);
+        let began = Instant::now();
+        let stage = Stage::with(Service { cooldown, on_idleness_error, ..config() }, script, idle);
+        stage.played().await;
+        let took = (began.elapsed() - cooldown).as_secs();
+        assert!((again..again + 2).contains(&took), "asked again after {took} s");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wake_beyond_the_budget_closes_its_client_and_starts_nothing() {
+    let wakes = Wakes { per_client_per_hour: Some(1), per_hour: None };
+    let script =
+        [Step::Probe(false), Step::Start(AT_ONCE, Ok(())), ready(), stop(decide::Cause::Cooldown)];
+    let mut stage = Stage::new(Service { wakes, ..config() }, script);
+    drop(stage.arrive_from("2001:db8::1").admitted().await);
+    stage.played().await;
+    // Its neighbours in the same /64 are the same client.
+    let mut second = stage.arrive_from("2001:db8::ffff:2");
+    assert_eq!(second.closed().await, Reason::OverBudget);
+    let start = [Step::Start(AT_ONCE, Ok(())), ready()];
+    stage.script.0.lock().unwrap().extend(start);
+    let _inside = stage.arrive_from("2001:db8:0:1::1").admitted().await;
+    stage.played().await;
+}
+
+#[test]
+fn a_budget_counts_by_the_address_and_by_the_first_half_of_one_of_ipv6() {
+    let of = |text: &str| origin(text.parse().unwrap());
+    assert_eq!(of("192.0.2.1"), of("::ffff:192.0.2.1"));
+    assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    assert_eq!(of("2001:db8::1"), of("2001:db8::2:3:4:5"));
+    assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn idleness_may_keep_the_target_up_and_its_failure_does_not() {
     let script = [
         Step::Probe(true),
@@ -412,14 +557,7 @@ async fn idleness_may_keep_the_target_up_and_its_failure_does_not() {
         stop(decide::Cause::Cooldown),
     ];
     let began = Instant::now();
-    let stage = Stage::with(config(), script, |script| {
-        Some(Deciders {
-            lifecycle: Arc::clone(script) as _,
-            readiness: None,
-            gate: None,
-            idleness: Some(Arc::clone(script) as _),
-        })
-    });
+    let stage = Stage::with(config(), script, idle);
     stage.played().await;
     assert!(began.elapsed() >= Duration::from_secs(600 + 3600));
     assert_eq!(stage.shared.phase(), decide::Phase::Asleep);

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dormouse::config::{
-    Config, Decider, Grants, Limits, OnGateError, Plugin, PluginId, PluginSource, Service, Target,
+    Config, Decider, Grants, Limits, OnGateError, OnIdlenessError, Plugin, PluginId, PluginSource,
+    Service, Target, Wakes,
 };
 use dormouse::decide::{Client, Deciders};
 use dormouse::plugin::{Host, LoadError};
@@ -81,6 +82,7 @@ pub(crate) fn plugin(name: &str, file: &Path) -> Plugin {
         name: name.to_owned(),
         hooks_of: None,
         source: PluginSource::File(file.to_owned()),
+        sha256: None,
         settings: serde_json::json!({}),
         allow: Grants::default(),
         limits: Limits::default(),
@@ -112,6 +114,8 @@ fn config(folder: &Path, plugin: Plugin) -> Config {
             gate_timeout: Duration::from_secs(10),
             max_gates: 256,
             on_gate_error: OnGateError::Wake,
+            on_idleness_error: OnIdlenessError::Sleep,
+            wakes: Wakes::default(),
             keepalive: None,
             stop_on_exit: false,
         }],

@@ -1,0 +1,39 @@
+//! Files that Dormouse keeps for itself across restarts, in a folder that is its own.
+//!
+//! Such a file is written as a whole: beside the old one, brought to the disk, then put in its
+//! place. So there is always one whole file, the old or the new, wherever the power fails.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::path::Path;
+
+/// Puts `content` in the place of `file`, and returns when it is on the disk. Its folder is made if
+/// it isn't there, and is closed to everybody else.
+///
+/// # Errors
+///
+/// If the disk refuses it. What was there before is there still.
+pub fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    // What is kept may be secret: the folder is ours alone, even if it was there before.
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    let mut written = tempfile::NamedTempFile::new_in(folder)?;
+    written.write_all(content)?;
+    written.as_file().sync_all()?;
+    written.persist(file)?;
+    fs::File::open(folder)?.sync_all()
+}
+
+/// Removes `file`, if it is there.
+///
+/// # Errors
+///
+/// If the disk refuses it.
+pub fn remove(file: &Path) -> io::Result<()> {
+    match fs::remove_file(file) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
