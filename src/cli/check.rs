@@ -9,8 +9,8 @@ use std::path::Path;
 
 use super::{Complaint, Failure, failure, load, warn};
 use crate::config::{
-    self, Config, Decider, ExecGrant, OnGateError, Plugin, PluginId, PluginSource, Service,
-    Severity,
+    self, Config, Decider, ExecGrant, OnGateError, OnIdlenessError, Plugin, PluginId, PluginSource,
+    Service, Severity, Wakes,
 };
 use crate::telemetry::printable;
 
@@ -160,17 +160,26 @@ impl Checked<'_> {
         if service.gate != Decider::Nobody {
             gate.push(format!("a client {on_gate_error}"));
         }
-        vec![
+        let mut sleep = vec![self.decider(service.idleness, "idleness", "should_sleep", sleep)];
+        if service.on_idleness_error == OnIdlenessError::Stay {
+            sleep.push("the target stays up if that fails".to_owned());
+        }
+        let mut rows = vec![
             ("listen", service.listen.iter().map(ToString::to_string).collect()),
             ("target", vec![service.target.to_string()]),
             ("start", vec![self.decider(lifecycle, "lifecycle", "start", String::new)]),
             ("stop", vec![self.decider(lifecycle, "lifecycle", "stop", String::new)]),
             ("ready", vec![self.decider(service.readiness, "readiness", "ready", ready)]),
             ("gate", gate),
-            ("sleep", vec![self.decider(service.idleness, "idleness", "should_sleep", sleep)]),
+            ("sleep", sleep),
             ("cooldown", vec![cooldown]),
             ("grants", self.grants(service)),
-        ]
+        ];
+        let wakes = wakes(service.wakes);
+        if !wakes.is_empty() {
+            rows.insert(rows.len() - 2, ("wakes", wakes));
+        }
+        rows
     }
 
     /// Who makes a decision, in words.
@@ -196,9 +205,14 @@ impl Checked<'_> {
             let words = command.into_iter().flatten().filter_map(|word| word.as_str());
             return format!("hook {}", words.collect::<Vec<_>>().join(" "));
         }
+        let pinned = if plugin.sha256.is_some() { ", pinned" } else { "" };
         match &plugin.source {
-            PluginSource::Builtin(name) => format!("plugin {} (builtin:{name})", plugin.name),
-            PluginSource::File(path) => format!("plugin {} ({})", plugin.name, path.display()),
+            PluginSource::Builtin(name) => {
+                format!("plugin {} (builtin:{name}{pinned})", plugin.name)
+            }
+            PluginSource::File(path) => {
+                format!("plugin {} ({}{pinned})", plugin.name, path.display())
+            }
         }
     }
 
@@ -249,6 +263,14 @@ fn hooks(plugin: &Plugin) -> impl Iterator<Item = (&str, &str)> {
         let program = command.as_array()?.first()?.as_str()?;
         Some((hook.as_str(), program))
     })
+}
+
+/// How often clients may wake the target; nothing if there is no limit.
+fn wakes(wakes: Wakes) -> Vec<String> {
+    let all = wakes.per_hour.map(|most| format!("at most {most} an hour"));
+    let each = wakes.per_client_per_hour;
+    let each = each.map(|most| format!("at most {most} an hour by one client"));
+    all.into_iter().chain(each).collect()
 }
 
 fn run(grant: &ExecGrant) -> String {

@@ -227,8 +227,8 @@ fn tell(plugin: &config::Plugin, function: &str, verdict: &Verdict) {
             let remedy = match &plugin.source {
                 PluginSource::Builtin(_) => "This is a fault of Dormouse: please report it",
                 PluginSource::File(_) => {
-                    "The messages of the failures say what would help; otherwise put another version \
-                     in the place of its file, which is taken up at once, and tell its author"
+                    "The messages of its failures say what would help. Otherwise tell its author, and \
+                     put another version in the place of its file, which is taken up at once"
                 }
             };
             tracing::error!(

@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
-use crate::config::PluginSource;
+use crate::config::{self, PluginSource};
 
 use super::builtin;
 use super::current::Version;
@@ -37,9 +37,17 @@ const LARGEST: u64 = 256 << 20;
 pub(super) type Sum = [u8; 32];
 
 /// The sum that a component must have, and of which plugin that is said.
+#[derive(Clone)]
 pub(super) struct Pin {
     pub(super) plugin: String,
     pub(super) sum: Sum,
+}
+
+impl Pin {
+    /// What the config pins `plugin` to.
+    pub(super) fn of(plugin: &config::Plugin) -> Option<Pin> {
+        plugin.sha256.map(|sum| Pin { plugin: plugin.name.clone(), sum })
+    }
 }
 
 /// A component that was read, and not compiled yet.
@@ -150,8 +158,11 @@ fn read_stamped(file: &Path) -> Result<(Vec<u8>, Stamp), LoadFault> {
     let open = fs::File::open(file).map_err(unreadable)?;
     let stamp = Stamp::of(&open.metadata().map_err(unreadable)?);
     let mut bytes = Vec::new();
-    open.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST {
+    if stamp.size <= LARGEST {
+        // It may grow meanwhile.
+        open.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    }
+    if stamp.size.max(bytes.len() as u64) > LARGEST {
         return Err(LoadFault::TooLarge { most: LARGEST });
     }
     Ok((bytes, stamp))

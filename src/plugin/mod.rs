@@ -66,7 +66,7 @@ use self::guest::{Guest, Worker};
 use self::load::{Pin, Sum};
 use self::process::Runner;
 use self::state_store::StateStore;
-use self::watch::{Sight, Watched};
+use self::watch::Watched;
 
 pub use self::counters::{Counts, PluginCounts};
 pub use self::error::{HostError, LoadError, LoadFault};
@@ -89,11 +89,6 @@ pub struct Host {
     watched: Mutex<Vec<Arc<Watched>>>,
     accounts: Accounts,
     warnings: Mutex<HashMap<Holder, Arc<grants::Warnings>>>,
-}
-
-/// What the config pins `plugin` to.
-fn pin(plugin: &config::Plugin) -> Option<Pin> {
-    plugin.sha256.map(|sum| Pin { plugin: plugin.name.clone(), sum })
 }
 
 /// How the components that were loaded came to their native code.
@@ -172,10 +167,11 @@ impl Host {
             Arc::clone(components.entry((plugin.source.clone(), plugin.sha256)).or_default())
         };
         let current = cell.get_or_try_init(async || {
-            let (linker, source, pin) =
-                (Arc::clone(&self.linker), plugin.source.clone(), pin(plugin));
+            let (linker, source) = (Arc::clone(&self.linker), plugin.source.clone());
+            let pin = Pin::of(plugin);
+            let pinned = pin.clone();
             let loading = tokio::task::spawn_blocking(move || {
-                load::fetch(&source)?.load(&linker, pin.as_ref())
+                load::fetch(&source)?.load(&linker, pinned.as_ref())
             });
             // The thread panicked, or the runtime ends.
             let loaded = loading.await.map_err(|error| LoadFault::Invalid(error.to_string()));
@@ -183,10 +179,7 @@ impl Host {
             let stamp = version.stamp;
             let current = Arc::new(Current::new(version));
             if let (PluginSource::File(file), Some(stamp)) = (&plugin.source, stamp) {
-                let sight = Mutex::new(Sight::new(stamp));
-                let (current, file) = (Arc::clone(&current), file.clone());
-                let watched = Arc::new(Watched { current, file, pin: self::pin(plugin), sight });
-                self.watched.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
+                self.watch_file(Watched::new(&current, file, pin, stamp));
             }
             Ok(current)
         });
@@ -280,8 +273,8 @@ impl Host {
         decision: Decision,
     ) -> Result<Caller, LoadError> {
         let current = self.current(plugin).await?;
-        let (name, of) = (plugin.name.clone(), service.name.clone());
-        if !current.claim(Need { plugin: name, service: of, decision }) {
+        let need = Need { plugin: plugin.name.clone(), service: service.name.clone(), decision };
+        if !current.claim(need) {
             return Err(self.lacks(plugin, service, decision, &current.loaded()));
         }
         let hooks = plugin.hooks_of.is_some();
@@ -289,8 +282,8 @@ impl Host {
         let counters = self.accounts.of(plugin);
         let warnings = {
             let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-            let counters = || Arc::new(grants::Warnings::new(Arc::clone(&counters)));
-            Arc::clone(warnings.entry(counters::holder(plugin)).or_insert_with(counters))
+            let none = || Arc::new(grants::Warnings::new(Arc::clone(&counters)));
+            Arc::clone(warnings.entry(counters::holder(plugin)).or_insert_with(none))
         };
         let worker = Worker {
             plugin: plugin.clone(),

@@ -7,7 +7,7 @@
 //! the old one, on a thread of its own, and takes over at the next call. One that does not load, or
 //! lacks what a service needs, changes nothing but the log; it is tried again when it changes again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,15 +28,15 @@ const TELLING: Duration = Duration::from_secs(60);
 
 /// A component that came from a file, and what was last seen of it.
 pub(super) struct Watched {
-    pub(super) current: Arc<Current>,
-    pub(super) file: PathBuf,
-    pub(super) pin: Option<Pin>,
-    pub(super) sight: Mutex<Sight>,
+    current: Arc<Current>,
+    file: PathBuf,
+    pin: Option<Pin>,
+    sight: Mutex<Sight>,
 }
 
 /// What was seen of a file.
 #[derive(Debug)]
-pub(super) struct Sight {
+struct Sight {
     /// How it looked when it was read last.
     read: Stamp,
     /// How it looks since it has changed.
@@ -56,7 +56,7 @@ enum Meaning {
 }
 
 impl Sight {
-    pub(super) fn new(read: Stamp) -> Sight {
+    fn new(read: Stamp) -> Sight {
         Sight { read, changed: None, gone: false }
     }
 
@@ -83,7 +83,7 @@ impl Sight {
 }
 
 impl Host {
-    /// Looks after the plugins until it is dropped.
+    /// Looks after the plugins for as long as somebody waits for it, which is without end.
     pub async fn watch(&self) {
         let mut looks = interval(PAUSE);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -148,6 +148,12 @@ impl Host {
         Ok(())
     }
 
+    /// From here on, looks at this file too.
+    pub(super) fn watch_file(&self, watched: Watched) {
+        let mut all = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        all.push(Arc::new(watched));
+    }
+
     /// All components that came from files and are loaded.
     fn watched(&self) -> Vec<Arc<Watched>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -155,6 +161,17 @@ impl Host {
 }
 
 impl Watched {
+    /// What was loaded from `file`, which looked like `stamp` then.
+    pub(super) fn new(
+        current: &Arc<Current>,
+        file: &Path,
+        pin: Option<Pin>,
+        stamp: Stamp,
+    ) -> Watched {
+        let sight = Mutex::new(Sight::new(stamp));
+        Watched { current: Arc::clone(current), file: file.to_owned(), pin, sight }
+    }
+
     fn tell_of(&self, fault: LoadFault) {
         let place = self.file.display().to_string();
         let error = LoadError { plugin: Some(self.plugins()), place, fault };

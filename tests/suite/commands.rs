@@ -45,6 +45,27 @@ fn check_prints_who_decides_what() {
 }
 
 #[test]
+fn check_prints_how_often_clients_may_wake_the_target_and_what_a_failed_idleness_means() {
+    let folder = good();
+    let config = std::fs::read_to_string(folder.path().join("dormouse.toml")).expect("a config");
+    let config = config.replacen(
+        "[services.web]\n",
+        "[services.web]\nwakes = { per_hour = 12, per_client_per_hour = 4 }\n\
+         on_idleness_error = \"stay\"\n",
+        1,
+    );
+    folder.write("dormouse.toml", config);
+    let said = folder.dormouse(&["check"]);
+    let expected = "  sleep     the cool-down alone
+            the target stays up if that fails
+  wakes     at most 12 an hour
+            at most 4 an hour by one client
+  cooldown  1m 30s
+";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
 fn check_does_not_run_a_hook() {
     let folder = good();
     folder.program("start.sh", "#!/bin/sh\necho > ran\n");

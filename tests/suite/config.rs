@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dormouse::config::{
-    self, Config, Decider, ExecGrant, OnGateError, PluginId, PluginSource, Severity,
+    self, Config, Decider, ExecGrant, OnGateError, OnIdlenessError, PluginId, PluginSource,
+    Severity, Wakes,
 };
 
 use crate::support::command::Folder;
@@ -197,6 +198,53 @@ fn a_number_out_of_range_is_told() {
 #[test]
 fn a_word_that_there_is_not_is_told() {
     snapshot!(check(&service_with("on_gate_error = \"refuze\"")));
+}
+
+#[test]
+fn another_word_that_there_is_not_is_told() {
+    snapshot!(check(&service_with("on_idleness_error = \"stop\"")));
+}
+
+#[test]
+fn either_half_of_a_wake_budget_may_be_left_out() {
+    for (line, expected) in [
+        ("wakes.per_hour = 1", Wakes { per_hour: Some(1), per_client_per_hour: None }),
+        (
+            "wakes = { per_client_per_hour = 4096 }",
+            Wakes { per_hour: None, per_client_per_hour: Some(4096) },
+        ),
+        ("wakes = {}", Wakes::default()),
+    ] {
+        assert_eq!(meant(&service_with(line)).1.services[0].wakes, expected, "{line}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_wake_budget_is_told() {
+    snapshot!(check(&service_with("wakes = { per_hour = 0, per_client_per_hours = 4 }")));
+}
+
+#[test]
+fn a_wake_budget_that_is_a_number_is_told() {
+    snapshot!(check(&service_with("wakes = 12")));
+}
+
+#[test]
+fn a_sum_that_is_none_is_told() {
+    let plugin = "[plugins.thing]\nwasm = \"thing.wasm\"\nsha256 = \"e3b0c44298fc1c14\"\n";
+    let service = "[services.web]\nlisten = \"0.0.0.0:80\"\ntarget = \"10.0.0.7:80\"\n";
+    snapshot!(check(&format!("{service}lifecycle = \"thing\"\n{plugin}")));
+}
+
+#[test]
+fn a_plugin_may_be_pinned() {
+    let sum = "00".repeat(31) + "fF";
+    let plugin = format!("[plugins.thing]\nwasm = \"thing.wasm\"\nsha256 = \"{sum}\"\n");
+    let service = "[services.web]\nlisten = \"0.0.0.0:80\"\ntarget = \"10.0.0.7:80\"\n";
+    let (_folder, config) = meant(&format!("{service}lifecycle = \"thing\"\n{plugin}"));
+    let mut expected = [0; 32];
+    expected[31] = 255;
+    assert_eq!(config.plugins[0].sha256, Some(expected));
 }
 
 /// What `check` says to a service that listens there.
@@ -420,6 +468,8 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(service.gate_timeout, Duration::from_secs(10));
     assert_eq!(service.max_gates, 256);
     assert_eq!(service.on_gate_error, OnGateError::Wake);
+    assert_eq!(service.on_idleness_error, OnIdlenessError::Sleep);
+    assert_eq!(service.wakes, Wakes { per_hour: None, per_client_per_hour: None });
     assert_eq!(service.keepalive, Some(Duration::from_secs(60)));
     assert!(!service.stop_on_exit);
     drop(folder);
@@ -445,6 +495,8 @@ max_held = 0x10
 gate_timeout = "1s"
 max_gates = 1_000
 on_gate_error = "refuse"
+on_idleness_error = "stay"
+wakes = { per_hour = 12, per_client_per_hour = 4 }
 keepalive = "off"
 stop_on_exit = true
 "#,
@@ -466,6 +518,8 @@ stop_on_exit = true
     assert_eq!(service.gate_timeout, Duration::from_secs(1));
     assert_eq!(service.max_gates, 1000);
     assert_eq!(service.on_gate_error, OnGateError::Refuse);
+    assert_eq!(service.on_idleness_error, OnIdlenessError::Stay);
+    assert_eq!(service.wakes, Wakes { per_hour: Some(12), per_client_per_hour: Some(4) });
     assert_eq!(service.keepalive, None);
     assert!(service.stop_on_exit);
 }

@@ -54,6 +54,7 @@ fn the_readme_names_every_key_of_the_config() {
         (format!("unheard_of = 1\n{SERVICE}{HOOKS}"), ""),
         (format!("{SERVICE}{HOOKS}unheard_of = 1"), ""),
         (format!("{SERVICE}hooks = {{ start = \"true\", stop = \"true\", unheard_of = 1 }}"), ""),
+        (format!("{SERVICE}{HOOKS}wakes.unheard_of = 1"), "wakes."),
         (format!("{SERVICE}{PLUGIN}unheard_of = 1"), ""),
         (format!("{SERVICE}{PLUGIN}[plugins.thing.allow]\nunheard_of = 1"), "allow."),
         (format!("{SERVICE}{PLUGIN}[plugins.thing.limits]\nunheard_of = 1"), "limits."),

@@ -9,6 +9,7 @@
 mod answers;
 mod budgets;
 mod commands;
+mod counts;
 mod imports;
 mod instances;
 mod state;

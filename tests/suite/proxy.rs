@@ -3,7 +3,9 @@
 //! Those about a rule of the lifecycle have its number, as in `src/lifecycle/tests/stories.rs`.
 
 mod beginning;
+mod budget;
 mod connected;
+mod elsewhere;
 mod exiting;
 mod failing;
 mod flags;

@@ -17,13 +17,14 @@ use std::path::Path;
 use crate::support::source::{Source, Token, tokens};
 
 /// Who may know whom: each top-level module, and the others that it may name.
-const TABLE: [(&str, &[&str]); 7] = [
+const TABLE: [(&str, &[&str]); 8] = [
     ("lifecycle", &[]),
     ("decide", &[]),
     ("config", &[]),
     ("telemetry", &[]),
-    ("service", &["config", "decide", "lifecycle"]),
-    ("plugin", &["config", "decide"]),
+    ("files", &[]),
+    ("service", &["config", "decide", "files", "lifecycle"]),
+    ("plugin", &["config", "decide", "files"]),
     ("cli", &["config", "decide", "plugin", "service", "telemetry"]),
 ];
 

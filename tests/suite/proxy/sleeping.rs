@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::support::guest::Guest;
 use crate::support::proxy::Scene;
 
 #[test]
@@ -81,6 +82,32 @@ fn rule_5_a_should_sleep_hook_may_keep_the_target_up() {
     dormouse.await_line("the target stays up; whether it may sleep is asked again in 1m");
     scene.client().ask("hello again");
     assert_eq!(scene.hooks(), ["start client", "should_sleep cooldown"]);
+}
+
+#[test]
+fn rule_5_what_a_should_sleep_that_crashes_means_is_for_the_config_to_say() {
+    let crashing = Guest::bare().idleness("(unreachable)").build();
+    let scene = Scene::new()
+        .set("cooldown", "100ms")
+        .set("idleness", "crashing")
+        .service("dear")
+        .set_of("dear", "cooldown", "100ms")
+        .set_of("dear", "idleness", "crashing")
+        .set_of("dear", "on_idleness_error", "stay")
+        .plugin("crashing", crashing);
+    let mut dormouse = scene.run();
+    scene.client().ask("hello");
+    let line = dormouse.await_line("could not ask whether the target may sleep, so it is stopped");
+    assert!(line.contains("the plugin `crashing` crashed in `should-sleep`"), "{line}");
+    dormouse.await_line("the target is stopped");
+    scene.client_of("dear").ask("hello");
+    dormouse.await_line("could not ask whether the target may sleep, so it stays up");
+    let line =
+        dormouse.await_line("the target stays up; whether it may sleep is asked again in 1m");
+    assert!(line.contains(" until=20"), "{line}");
+    assert_eq!(scene.hooks_of("dear"), ["start client"]);
+    dormouse.terminate();
+    dormouse.await_line("what this plugin has done so far: 2 calls, 2 crashes");
 }
 
 #[test]
