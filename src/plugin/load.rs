@@ -21,6 +21,7 @@ use super::current::Version;
 use super::error::LoadFault;
 use super::exports::Loaded;
 use super::guest::Guest;
+use super::text;
 
 /// What WebAssembly begins with.
 const MAGIC: &[u8] = b"\0asm";
@@ -119,18 +120,13 @@ impl Fetched {
         if let Some(pin) = pin
             && pin.sum != sum
         {
-            let (pinned, found) = (hex(&pin.sum), hex(&sum));
+            let (pinned, found) = (text::hex(&pin.sum), text::hex(&sum));
             return Err(LoadFault::OtherSum { plugin: pin.plugin.clone(), pinned, found });
         }
         let component = compile(linker.engine(), &bytes)?;
         let loaded = Arc::new(Loaded::new(linker, &component)?);
         Ok(Version { loaded, sum, stamp })
     }
-}
-
-/// A sum as one writes it.
-pub(super) fn hex(sum: &Sum) -> String {
-    sum.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The bytes of `file`.

@@ -25,6 +25,8 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::files;
 
+use super::text;
+
 const HEADER: &[u8] = b"dormouse state 1\n";
 const CHECKSUM: usize = 32;
 
@@ -185,7 +187,7 @@ fn failed(file: &Path, verb: &'static str, error: io::Error) -> StateError {
 fn file_name(plugin: &str, hooks: bool, service: &str) -> String {
     let kind = if hooks { "hooks" } else { "plugin" };
     let name = format!("{kind}+{}+{}", encode(plugin), encode(service));
-    let name = if name.len() > LONGEST_NAME { hex(&Sha256::digest(name)) } else { name };
+    let name = if name.len() > LONGEST_NAME { text::hex(&Sha256::digest(name)) } else { name };
     name + ".state"
 }
 
@@ -199,10 +201,6 @@ fn encode(name: &str) -> String {
         }
     }
     encoded
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn read(file: &Path) -> io::Result<Values> {

@@ -51,6 +51,11 @@ pub(super) fn hostile(character: char) -> bool {
         )
 }
 
+/// Bytes as hexadecimal digits: how one writes a sum.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -140,7 +140,7 @@ impl Host {
         if let Some(sum) = sum {
             tracing::info!(
                 plugin = watched.plugins(),
-                sha256 = %load::hex(&sum),
+                sha256 = %text::hex(&sum),
                 "the plugin file `{}` has changed: what stands in it decides from the next call on",
                 watched.place(),
             );

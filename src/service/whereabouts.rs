@@ -275,6 +275,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_disk_that_refuses_costs_the_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let in_the_way = folder.path().join("state");
+        fs::write(&in_the_way, "").unwrap();
+        let whereabouts = whereabouts(&in_the_way, "web.example:80");
+        assert_eq!(whereabouts.recall().await, None);
+        whereabouts.redirect(Some(target("10.9.8.7:80")));
+        written(&whereabouts).await;
+        assert_eq!(whereabouts.dialer.target(), target("10.9.8.7:80"));
+        assert_eq!(fs::read(&in_the_way).unwrap(), b"");
+    }
+
+    #[tokio::test]
     async fn an_address_for_another_target_is_ignored() {
         let folder = tempfile::tempdir().unwrap();
         let before = whereabouts(folder.path(), "web.example:80");
