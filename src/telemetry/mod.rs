@@ -83,7 +83,8 @@ pub fn start(settings: Settings) {
 /// Which lines are wanted, and what is wrong with `RUST_LOG`.
 ///
 /// Libraries are heard when they warn: what wasmtime and Cranelift tell of themselves would drown
-/// everything else. `RUST_LOG=cranelift_codegen=debug` still gets it.
+/// everything else. `RUST_LOG=cranelift_codegen=debug` still gets it. One is not: it warns of what a
+/// guest got wrong, as often as the guest likes, and the guest is told of it.
 fn filter(verbosity: i16, rust_log: Option<&str>) -> (EnvFilter, Option<String>) {
     let ours = match verbosity {
         ..=-2 => LevelFilter::ERROR,
@@ -93,7 +94,7 @@ fn filter(verbosity: i16, rust_log: Option<&str>) -> (EnvFilter, Option<String>)
         2.. => LevelFilter::TRACE,
     };
     let others = ours.min(LevelFilter::WARN);
-    let usual = || EnvFilter::new(format!("{others},dormouse={ours}"));
+    let usual = || EnvFilter::new(format!("{others},wasmtime_wasi_http=error,dormouse={ours}"));
     match rust_log.filter(|wanted| !wanted.trim().is_empty()) {
         None => (usual(), None),
         Some(wanted) => match EnvFilter::builder().parse(wanted) {
@@ -161,13 +162,13 @@ mod tests {
 
     #[test]
     fn each_flag_is_one_level() {
-        assert_eq!(directives(-3, None), "dormouse=error,error");
-        assert_eq!(directives(-2, None), "dormouse=error,error");
-        assert_eq!(directives(-1, None), "dormouse=warn,warn");
-        assert_eq!(directives(0, None), "dormouse=info,warn");
-        assert_eq!(directives(1, None), "dormouse=debug,warn");
-        assert_eq!(directives(2, None), "dormouse=trace,warn");
-        assert_eq!(directives(9, None), "dormouse=trace,warn");
+        assert_eq!(directives(-3, None), "dormouse=error,error,wasmtime_wasi_http=error");
+        assert_eq!(directives(-2, None), "dormouse=error,error,wasmtime_wasi_http=error");
+        assert_eq!(directives(-1, None), "dormouse=warn,warn,wasmtime_wasi_http=error");
+        assert_eq!(directives(0, None), "dormouse=info,warn,wasmtime_wasi_http=error");
+        assert_eq!(directives(1, None), "dormouse=debug,warn,wasmtime_wasi_http=error");
+        assert_eq!(directives(2, None), "dormouse=trace,warn,wasmtime_wasi_http=error");
+        assert_eq!(directives(9, None), "dormouse=trace,warn,wasmtime_wasi_http=error");
     }
 
     #[test]
@@ -177,7 +178,7 @@ mod tests {
 
     #[test]
     fn an_empty_rust_log_is_none() {
-        assert_eq!(directives(0, Some(" ")), "dormouse=info,warn");
+        assert_eq!(directives(0, Some(" ")), "dormouse=info,warn,wasmtime_wasi_http=error");
     }
 
     #[test]

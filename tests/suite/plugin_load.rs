@@ -13,6 +13,7 @@ use tracing::Level;
 
 use crate::support::command::Folder;
 use crate::support::guest::{Guest, package};
+use crate::support::http::sending;
 use crate::support::stage::Stage;
 use crate::support::told::Told;
 
@@ -409,6 +410,17 @@ exec = [["PROGRAM", "ARGUMENT"]]  # it runs commands: say which
 env = []  # names of variables, if it reads any
 ----- stderr -----
 "#);
+}
+
+#[test]
+fn inspect_tells_the_grant_of_a_plugin_that_sends_requests() {
+    let folder = Folder::new();
+    folder.write("p.wasm", sending(&[]).build());
+    let told = folder.dormouse(&["plugin", "inspect", "p.wasm"]);
+    let expected =
+        "[plugins.p.allow]\nhttp = [\"GET https://HOST/PATH\"]  # it sends requests: say which\n";
+    assert!(told.contains(expected), "{told}");
+    assert!(!told.contains("not offered"), "{told}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Why a request that was granted has no response: a code for the guest, and for the operator whose
 //! fault it is and what would help.
 
+use std::error::Error as _;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -142,7 +143,7 @@ fn of_tls(error: &io::Error) -> Option<&rustls::Error> {
 pub(super) fn code(error: &hyper::Error) -> Error {
     if error.is_parse_too_large() {
         Error::HttpResponseHeaderSectionSize(None)
-    } else if error.is_incomplete_message() {
+    } else if error.is_incomplete_message() || ends_early(error) {
         Error::HttpResponseIncomplete
     } else if error.is_canceled() || error.is_closed() {
         Error::ConnectionTerminated
@@ -151,4 +152,10 @@ pub(super) fn code(error: &hyper::Error) -> Error {
     } else {
         Error::HttpProtocolError
     }
+}
+
+/// Whether the connection ended within the body.
+fn ends_early(error: &hyper::Error) -> bool {
+    let source = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    source.is_some_and(|source| source.kind() == io::ErrorKind::UnexpectedEof)
 }
