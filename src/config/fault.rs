@@ -195,6 +195,22 @@ pub enum Problem {
         /// What was written.
         text: String,
     },
+    /// Bytes that are not written in hexadecimal digits.
+    BadHex {
+        /// The key.
+        key: &'static str,
+        /// What was written.
+        text: String,
+    },
+    /// Two keys of which only one may be there.
+    TwoKeys {
+        /// Where.
+        section: String,
+        /// The one.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
     /// A setting that JSON can't hold.
     NotJson {
         /// The key.

@@ -17,7 +17,8 @@ pub const BUILTINS: &[&str] = &["shell"];
 pub(super) const SHELL: &str = "shell";
 
 const PLUGIN: &str = "`[plugins.NAME]` with `wasm = \"FILE.wasm\"`";
-const LIMITS: &str = "a table, such as `{ memory = \"64MiB\", cpu = \"1s\" }`";
+pub(super) const LIMITS: &str = "a table, such as `{ memory = \"64MiB\", cpu = \"1s\" }`";
+
 /// All plugins of a config: those that are declared, and of these the ones that are used.
 pub(super) struct Plugins {
     declared: Vec<Declared>,
@@ -212,7 +213,7 @@ fn source(value: &Value<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Option
 }
 
 /// `limits`: what a plugin may use up.
-fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
+pub(super) fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
     let default = Limits::default();
     let least = Duration::from_millis(1);
     let time = |value: &Value<'_>, faults: &mut Vec<Fault>| {

@@ -90,6 +90,12 @@ impl Problem {
             Problem::BadVariable { text } => {
                 format!("`{}` can't be an environment variable", shown(text))
             }
+            Problem::BadHex { key, text } => {
+                format!("`{key}` is not in hexadecimal digits: `{}`", shown(text))
+            }
+            Problem::TwoKeys { section, first, second } => {
+                format!("`{}` has both `{first}` and `{second}`", shown(section))
+            }
             Problem::NotJson { key, text } => {
                 format!("the setting `{}` can't be `{}`", shown(key), shown(text))
             }
@@ -156,6 +162,8 @@ impl Problem {
             | Problem::BadName { .. }
             | Problem::BadProgram { .. }
             | Problem::BadVariable { .. }
+            | Problem::BadHex { .. }
+            | Problem::TwoKeys { .. }
             | Problem::NotJson { .. }
             | Problem::UnknownBuiltin { .. }
             | Problem::NoHook { .. } => None,
@@ -227,6 +235,12 @@ impl Problem {
             Problem::BadProgram { mistake, text, .. } => return mistake.remedy(text),
             Problem::BadVariable { .. } => {
                 "write the name alone, such as \"HOME\": without `$` and without a value".into()
+            }
+            Problem::BadHex { .. } => {
+                "two digits make a byte, with spaces between them as you like: \"fe 01\"".into()
+            }
+            Problem::TwoKeys { first, second, .. } => {
+                format!("keep one of them: delete `{first}` or `{second}`")
             }
             Problem::NotJson { .. } => {
                 "settings reach the plugin as JSON, which has no such number; a string may help"

@@ -5,11 +5,12 @@
 //! one warning, with the lines of TOML that would allow it.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{ExecGrant, Plugin};
 
 use super::text;
+use super::trial::Recorder;
 
 /// Variables that a plugin may set for a command: no program but a hook looks at these.
 const VARIABLE_PREFIX: &str = "DORMOUSE_";
@@ -21,9 +22,9 @@ const TOLD: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Denial {
     /// What it wanted, for people: the end of the sentence "it wanted to …".
-    wanted: String,
+    pub(super) wanted: String,
     /// What would allow it: a sentence, or lines of TOML.
-    remedy: String,
+    pub(super) remedy: String,
 }
 
 impl Denial {
@@ -93,11 +94,21 @@ pub(super) fn environment(plugin: &Plugin) -> Vec<(String, String)> {
 #[derive(Debug, Default)]
 pub(super) struct Warnings {
     told: Mutex<HashSet<Denial>>,
+    /// Who is told in the operator's place.
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl Warnings {
+    /// Tells `recorder` in place of the operator, if there is one: each denial, each time.
+    pub(super) fn new(recorder: Option<Arc<Recorder>>) -> Warnings {
+        Warnings { told: Mutex::default(), recorder }
+    }
+
     /// Warns about `denial`, unless it was told before.
     pub(super) fn warn(&self, plugin: &Plugin, service: &str, denial: &Denial) {
+        if let Some(recorder) = &self.recorder {
+            return recorder.deny(denial);
+        }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() >= TOLD || told.contains(denial) {
             return;

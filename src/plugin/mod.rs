@@ -20,6 +20,9 @@
 //!                                          ├ host/*, stdio, voice, state_store
 //!                                          └ process: the runner of commands
 //! ```
+//!
+//! `trial` is the way in for authors: one decision at a time, with everything that it did written
+//! down.
 
 mod allowance;
 mod answers;
@@ -42,6 +45,7 @@ pub mod process;
 mod state_store;
 mod stdio;
 mod text;
+pub mod trial;
 mod voice;
 
 use std::collections::HashMap;
@@ -61,10 +65,11 @@ use self::engine::Ticker;
 use self::guest::{Guest, Worker};
 use self::process::Runner;
 use self::state_store::StateStore;
+use self::trial::Recorder;
 
 pub use self::error::{HostError, LoadError, LoadFault};
 pub use self::exports::Loaded;
-pub use self::inspect::{Import, Inspection, inspect};
+pub use self::inspect::{Import, InspectError, Inspection, inspect};
 pub use self::interface::Decision;
 
 /// Loads plugins and calls them. One a process.
@@ -76,6 +81,8 @@ pub struct Host {
     runner: Runner,
     components: Mutex<HashMap<PluginSource, Arc<OnceCell<Arc<Loaded>>>>>,
     warnings: Mutex<HashMap<String, Arc<grants::Warnings>>>,
+    /// Who takes down what plugins do, on an author's bench.
+    recorder: Option<Arc<Recorder>>,
 }
 
 /// How the components that were loaded came to their native code.
@@ -95,7 +102,10 @@ impl Host {
     /// If wasmtime does not support the machine, or no thread can be started. A folder for the cache
     /// that can't be used is no error: a warning says so.
     pub fn new(config: &Config) -> Result<Host, HostError> {
-        let cache = cache::open(&config.cache_dir);
+        Host::with_cache(config, cache::open(&config.cache_dir))
+    }
+
+    fn with_cache(config: &Config, cache: Option<Cache>) -> Result<Host, HostError> {
         let refused = |error: wasmtime::Error| HostError::Engine(LoadFault::reason(&error));
         let engine = engine::new(cache.clone()).map_err(refused)?;
         let ticker = Ticker::start(&engine).map_err(HostError::Clock)?;
@@ -107,6 +117,7 @@ impl Host {
             runner: Runner::new(),
             components: Mutex::default(),
             warnings: Mutex::default(),
+            recorder: None,
         })
     }
 
@@ -246,7 +257,8 @@ impl Host {
         let state = self.states.space(&plugin.name, hooks, &service.name, plugin.limits.state);
         let warnings = {
             let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-            Arc::clone(warnings.entry(plugin.name.clone()).or_default())
+            let new = || Arc::new(grants::Warnings::new(self.recorder.clone()));
+            Arc::clone(warnings.entry(plugin.name.clone()).or_insert_with(new))
         };
         let worker = Worker {
             plugin: plugin.clone(),
@@ -255,6 +267,7 @@ impl Host {
             state,
             warnings,
             runner: self.runner.clone(),
+            recorder: self.recorder.clone(),
         };
         Caller {
             worker: Arc::new(worker),
