@@ -71,6 +71,13 @@ pub enum Problem {
     },
     /// A config without services.
     NoServices,
+    /// A script that can't be read.
+    NoScript {
+        /// Why.
+        why: String,
+    },
+    /// A script without steps.
+    NoSteps,
 
     /// A key that means nothing here.
     UnknownKey {

@@ -85,18 +85,23 @@ pub fn locate(given: Option<&Path>) -> Result<PathBuf, Faults> {
 ///
 /// All faults of the file at once, warnings among them.
 pub fn read(path: &Path) -> Result<(Config, Faults), Faults> {
-    read_as(path, understand)
+    read_as(path, |problem| problem, understand)
 }
 
 /// Reads the file at `path` as what `understand` makes of its text: `None` only if there are faults.
+/// `unreadable` has the last word on why it can't be read at all.
 fn read_as<T>(
     path: &Path,
+    unreadable: impl FnOnce(Problem) -> Problem,
     understand: impl FnOnce(&str, &Path, &mut Vec<Fault>) -> Option<T>,
 ) -> Result<(T, Faults), Faults> {
     let shown = path.display().to_string();
     let bytes = match load(path) {
         Ok(bytes) => bytes,
-        Err(problem) => return Err(Faults::in_file(&shown, "", vec![Fault::of(problem)])),
+        Err(problem) => {
+            let fault = Fault::of(unreadable(problem));
+            return Err(Faults::in_file(&shown, "", vec![fault]));
+        }
     };
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,

@@ -36,6 +36,8 @@ impl Problem {
                 format!("paths can't be resolved: {}", shown(reason))
             }
             Problem::NoServices => "this config has no services".into(),
+            Problem::NoScript { why } => shown(why),
+            Problem::NoSteps => "this script has no steps".into(),
             Problem::UnknownKey { key, section, .. } if section.is_empty() => {
                 format!("unknown key `{}`", shown(key))
             }
@@ -154,6 +156,8 @@ impl Problem {
             | Problem::Syntax { .. }
             | Problem::BadFolder { .. }
             | Problem::NoServices
+            | Problem::NoScript { .. }
+            | Problem::NoSteps
             | Problem::OutOfRange { .. }
             | Problem::BadSize { .. }
             | Problem::BadMinutes { .. }
@@ -200,6 +204,10 @@ impl Problem {
                 "keep the config in a folder that exists and whose path is UTF-8".into()
             }
             Problem::NoServices => format!("a service looks like this:\n{EXAMPLE}"),
+            Problem::NoScript { .. } => "check the path after `--script`".into(),
+            Problem::NoSteps => {
+                "a step looks like this:\n[[step]]\ncall = \"start\"\nexpect = { answer = \"done\" }".into()
+            }
             Problem::UnknownKey { meant: Some(_), .. } => return None,
             Problem::UnknownKey { known, .. } => {
                 format!("the keys here are {}", either(known, "and"))

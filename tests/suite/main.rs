@@ -14,6 +14,7 @@ mod flags;
 mod messages;
 mod plugin_calls;
 mod plugin_load;
+mod plugin_tools;
 mod process;
 mod proxy;
 mod relay;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::new::Language;
 use super::words;
 use crate::cli::{Failure, usage};
 use crate::config::script::{Call, Cause, Phase};
@@ -14,12 +15,27 @@ use crate::config::trial::TrialFlags;
 
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub(in crate::cli) enum PluginCommand {
+    /// Write a folder with a plugin that builds and passes its test as it stands.
+    New(New),
     /// Write the files of the interface (WIT) that this Dormouse speaks.
     Wit(Wit),
     /// Show which decisions a component makes, what it will need for that, and what it costs.
     Inspect(Inspect),
     /// Have a plugin decide, and show its answer and everything that it did.
     Try(Box<Try>),
+}
+
+#[derive(Debug, PartialEq, Eq, Args)]
+pub(in crate::cli) struct New {
+    /// Its name: small letters, digits, and `-` between words.
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+    /// The language.
+    #[arg(long = "lang", value_name = "LANG")]
+    pub(super) language: Language,
+    /// The folder to write, which must not be there [default: ./NAME].
+    #[arg(long = "dir", value_name = "DIR")]
+    pub(super) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, PartialEq, Eq, Args)]

@@ -15,6 +15,7 @@ mod bench;
 mod compare;
 mod inspect;
 mod json;
+mod new;
 mod told;
 mod watch;
 mod wit;
@@ -31,6 +32,9 @@ pub(super) use arguments::PluginCommand;
 /// Does what the command says.
 pub(super) fn execute(command: &PluginCommand) -> Result<(), Failure> {
     match command {
+        PluginCommand::New(arguments) => {
+            new::execute(&arguments.name, arguments.language, arguments.folder.as_deref())
+        }
         PluginCommand::Wit(arguments) => wit::execute(&arguments.folder, arguments.force),
         PluginCommand::Inspect(arguments) => inspect::execute(&arguments.file, arguments.json),
         PluginCommand::Try(arguments) => bench::execute(arguments),

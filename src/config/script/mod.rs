@@ -55,8 +55,22 @@ pub struct Script {
 ///
 /// All faults of the file at once.
 pub fn read(path: &Path, source: PluginSource) -> Result<Script, Faults> {
-    read_as(path, |text, path, faults| understand(text, path, source, faults))
-        .map(|(script, _)| script)
+    let read = read_as(path, unreadable, |text, path, faults| {
+        understand(text, path, source, faults)
+    });
+    read.map(|(script, _)| script)
+}
+
+/// The words for a config that can't be read say where configs are named.
+fn unreadable(problem: Problem) -> Problem {
+    let why = match problem {
+        Problem::NotFound => "there is no such script".to_owned(),
+        Problem::Folder => "this is a folder, not a script".to_owned(),
+        Problem::TooLong { most } => format!("this is no script: it is longer than {most} bytes"),
+        Problem::Unreadable { reason, .. } => format!("the script can't be read: {reason}"),
+        other => return other,
+    };
+    Problem::NoScript { why }
 }
 
 fn understand(
@@ -117,15 +131,9 @@ fn understand(
     let commands = table.take("process");
     let is_played = commands.is_some();
     let commands = each(commands, "process", PROCESS, faults, command::read);
-    let place = table.place.clone();
     let steps = table.take("step");
     if steps.as_ref().is_none_or(|steps| steps.each().is_empty()) {
-        let problem = Problem::MissingKey {
-            key: "[[step]]",
-            section: "the script".into(),
-            example: "{ call = \"start\" }",
-        };
-        faults.push(Fault::at(place, problem));
+        faults.push(Fault::of(Problem::NoSteps));
     }
     let steps = each(steps, "step", STEP, faults, step::read);
     table.finish(faults);

@@ -225,46 +225,67 @@ fn cause(usual: &'static str, table: &mut Table<'_>, faults: &mut Vec<Fault>) ->
 }
 
 /// `expect`, in which each call has keys of its own.
-fn expected(call: &'static str, mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Expected> {
+fn expected(
+    call: &'static str,
+    mut table: Table<'_>,
+    faults: &mut Vec<Fault>,
+) -> Option<Expected> {
     let answers = ANSWERS.iter().find(|(name, _)| *name == call).map_or(&[][..], |(_, all)| all);
-    let some_text = |value: &Value<'_>, faults: &mut Vec<Fault>| text(value, faults).map(Some);
-    let mut expected = Expected {
-        answer: table.take_or(
-            "answer",
-            None,
-            |value, faults| choice("answer", answers, value, faults).map(Some),
-            faults,
-        )?,
-        ..Expected::default()
-    };
+    let answer = optional("answer", &mut table, faults, |value, faults| {
+        choice("answer", answers, value, faults)
+    });
+    let (mut address, mut progress) = (Some(None), Some(None));
+    let (mut send, mut consumed, mut stay) = (Some(None), Some(None), Some(None));
     match call {
         "ready" => {
-            expected.address = table.take_or("address", None, some_text, faults)?;
-            expected.progress = table.take_or("progress", None, some_text, faults)?;
+            address = optional("address", &mut table, faults, text);
+            progress = optional("progress", &mut table, faults, text);
         }
         "should-wake" => {
-            expected.send = bytes(&mut table, "send", "send_hex", faults)?;
-            let consumed = |value: &Value<'_>, faults: &mut Vec<Fault>| {
-                number(value, MOST_SENT, "from 0 to 65536", faults).map(Some)
-            };
-            expected.consumed = table.take_or("consumed", None, consumed, faults)?;
+            send = bytes(&mut table, "send", "send_hex", faults);
+            consumed = optional("consumed", &mut table, faults, |value, faults| {
+                number(value, MOST_SENT, "from 0 to 65536", faults)
+            });
         }
         "should-sleep" => {
-            let stay = |value: &Value<'_>, faults: &mut Vec<Fault>| {
-                time(YEAR, "at most 365d", value, faults).map(Some)
-            };
-            expected.stay = table.take_or("stay", None, stay, faults)?;
+            stay = optional("stay", &mut table, faults, |value, faults| {
+                time(YEAR, "at most 365d", value, faults)
+            });
         }
         _ => {}
     }
-    expected.failure = table.take_or("failure", None, some_text, faults)?;
-    let kind =
-        |value: &Value<'_>, faults: &mut Vec<Fault>| choice("kind", KINDS, value, faults).map(Some);
-    expected.kind = table.take_or("kind", None, kind, faults)?;
-    expected.log = table.take_or("log", Vec::new(), texts, faults)?;
-    expected.denied = table.take_or("denied", Vec::new(), texts, faults)?;
+    let failure = optional("failure", &mut table, faults, text);
+    let kind = optional("kind", &mut table, faults, |value, faults| {
+        choice("kind", KINDS, value, faults)
+    });
+    let log = optional("log", &mut table, faults, texts);
+    let denied = optional("denied", &mut table, faults, texts);
     table.finish(faults);
-    Some(expected)
+    Some(Expected {
+        answer: answer?,
+        address: address?,
+        progress: progress?,
+        send: send?,
+        consumed: consumed?,
+        stay: stay?,
+        failure: failure?,
+        kind: kind?,
+        log: log?.unwrap_or_default(),
+        denied: denied?.unwrap_or_default(),
+    })
+}
+
+/// The value of a key that may be left out; `None` if it has a fault.
+fn optional<'t, T>(
+    key: &'static str,
+    table: &mut Table<'t>,
+    faults: &mut Vec<Fault>,
+    read: impl FnOnce(&Value<'t>, &mut Vec<Fault>) -> Option<T>,
+) -> Option<Option<T>> {
+    match table.take(key) {
+        Some(value) => read(&value, faults).map(Some),
+        None => Some(None),
+    }
 }
 
 /// A whole number from 0 to `most`.
