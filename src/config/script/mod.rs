@@ -55,9 +55,8 @@ pub struct Script {
 ///
 /// All faults of the file at once.
 pub fn read(path: &Path, source: PluginSource) -> Result<Script, Faults> {
-    let read = read_as(path, unreadable, |text, path, faults| {
-        understand(text, path, source, faults)
-    });
+    let read =
+        read_as(path, unreadable, |text, path, faults| understand(text, path, source, faults));
     read.map(|(script, _)| script)
 }
 

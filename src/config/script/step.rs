@@ -147,7 +147,7 @@ pub(super) fn read(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Step
         "expect",
         Expected::default(),
         |value, faults| {
-            let section = format!("{}.expect", table_name(word));
+            let section = format!("expect of {word}");
             let table = Table::of(value, section, value.place.clone(), EXPECT, faults)?;
             expected(word, table, faults)
         },
@@ -155,11 +155,6 @@ pub(super) fn read(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Step
     );
     table.finish(faults);
     Some(Step { wait: wait?, call: call?, expect: expect? })
-}
-
-/// A step as messages name it.
-fn table_name(call: &str) -> String {
-    format!("step ({call})")
 }
 
 fn call(word: &'static str, table: &mut Table<'_>, faults: &mut Vec<Fault>) -> Option<Call> {
@@ -225,11 +220,7 @@ fn cause(usual: &'static str, table: &mut Table<'_>, faults: &mut Vec<Fault>) ->
 }
 
 /// `expect`, in which each call has keys of its own.
-fn expected(
-    call: &'static str,
-    mut table: Table<'_>,
-    faults: &mut Vec<Fault>,
-) -> Option<Expected> {
+fn expected(call: &'static str, mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Expected> {
     let answers = ANSWERS.iter().find(|(name, _)| *name == call).map_or(&[][..], |(_, all)| all);
     let answer = optional("answer", &mut table, faults, |value, faults| {
         choice("answer", answers, value, faults)
@@ -255,9 +246,8 @@ fn expected(
         _ => {}
     }
     let failure = optional("failure", &mut table, faults, text);
-    let kind = optional("kind", &mut table, faults, |value, faults| {
-        choice("kind", KINDS, value, faults)
-    });
+    let kind =
+        optional("kind", &mut table, faults, |value, faults| choice("kind", KINDS, value, faults));
     let log = optional("log", &mut table, faults, texts);
     let denied = optional("denied", &mut table, faults, texts);
     table.finish(faults);

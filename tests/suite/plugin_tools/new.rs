@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use super::*;
 
@@ -43,7 +44,19 @@ fn a_new_plugin_that_has_the_name_of_the_example_is_the_example() {
 fn the_next_steps_are_told() {
     let folder = Folder::new();
     let told = plugin(&folder, &["new", "door-keeper", "--lang", "c"]);
-    insta::assert_snapshot!(told, @"");
+    insta::assert_snapshot!(told, @"
+exit status: 0
+----- stdout -----
+door-keeper has a plugin in C: a gate that opens at the second knock.
+
+README.md has the commands that get the tools and build it; then
+
+  cd door-keeper
+  dormouse plugin try build/door-keeper.wasm --script test.toml
+
+passes. Begin with door-keeper.c.
+----- stderr -----
+");
     assert!(folder.path().join("door-keeper/door-keeper.c").exists());
 }
 
@@ -85,7 +98,13 @@ fn the_interface_of_a_new_plugin_is_whole() {
 fn a_folder_that_is_there_is_not_touched() {
     let folder = Folder::new();
     fs::create_dir(folder.path().join("keeper")).unwrap();
-    insta::assert_snapshot!(plugin(&folder, &["new", "keeper", "--lang", "rust"]), @"");
+    insta::assert_snapshot!(plugin(&folder, &["new", "keeper", "--lang", "rust"]), @"
+exit status: 1
+----- stdout -----
+----- stderr -----
+error: `keeper` is there already
+  = help: take another name, or another folder with `--dir`
+");
     assert_eq!(fs::read_dir(folder.path().join("keeper")).unwrap().count(), 0);
     let told = plugin(&folder, &["new", "keeper", "--lang", "rust", "--dir", "other"]);
     assert!(told.starts_with("exit status: 0\n"), "{told}");
@@ -96,6 +115,54 @@ fn names_and_languages_that_there_can_not_be_are_told() {
     let folder = Folder::new();
     let told = ["../Keeper", "serde"].map(|name| plugin(&folder, &["new", name, "--lang", "rust"]));
     let cobol = plugin(&folder, &["new", "keeper", "--lang", "cobol"]);
-    insta::assert_snapshot!(format!("{}\n{}\n{cobol}", told[0], told[1]), @"");
+    insta::assert_snapshot!(format!("{}\n{}\n{cobol}", told[0], told[1]), @"
+exit status: 1
+----- stdout -----
+----- stderr -----
+error: `../Keeper` can't be the name of a plugin
+  = help: a name has small letters a-z, digits, and `-` between words, such as `door-keeper`: at most 40 of them, a letter first
+
+exit status: 1
+----- stdout -----
+----- stderr -----
+error: `serde` can't be its name: a library that it uses has it
+  = help: take another name
+
+exit status: 2
+----- stdout -----
+----- stderr -----
+error: invalid value 'cobol' for '--lang <LANG>'
+  [possible values: rust, c, go, python, javascript]
+
+  tip: a similar value exists: 'c'
+
+For more information, try '--help'.
+");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn the_package_has_every_template() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let listed = Command::new(env!("CARGO"))
+        .args(["package", "--list", "--allow-dirty", "--offline"])
+        .current_dir(root)
+        .output()
+        .unwrap();
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    let listed: Vec<_> = listed.lines().collect();
+    let folder = root.join("src/cli/plugin/new");
+    let source = fs::read_to_string(folder.join("templates.rs")).unwrap();
+    let mut templates = 0;
+    for rest in source.split("include_bytes!(\"").skip(1) {
+        let (path, _) = rest.split_once('"').unwrap();
+        let path = match path.strip_prefix("../../../../") {
+            Some(path) => path.to_owned(),
+            None => format!("src/cli/plugin/new/{path}"),
+        };
+        assert!(listed.contains(&path.as_str()), "`cargo package` leaves out {path}");
+        templates += 1;
+    }
+    assert!(templates >= 30, "only {templates}");
 }

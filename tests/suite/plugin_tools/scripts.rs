@@ -14,13 +14,11 @@ fn a_script_without_steps_is_told() {
 exit status: 1
 ----- stdout -----
 ----- stderr -----
-error: `the script` has no `[[step]]`
- --> s.toml:1:1
-  |
-1 | settings = {}
-  | ^ `[[step]]` is missing
-  |
-  = help: add it, for example `[[step]] = { call = "start" }`
+error: s.toml: this script has no steps
+  = help: a step looks like this:
+          [[step]]
+          call = "start"
+          expect = { answer = "done" }
 "#);
 }
 
@@ -153,6 +151,14 @@ error: `answer` can't be `wake`
    |
    = help: it is one of "ready" and "not-yet"
 
+error: unknown key `consumed` in `expect of ready`
+  --> s.toml:23:29
+   |
+23 | expect = { answer = "wake", consumed = 1 }
+   |                             ^^^^^^^^ not a key of this table
+   |
+   = help: the keys here are answer, address, progress, failure, kind, log and denied
+
 error: `client` can't be `somewhere`: the port is missing
   --> s.toml:27:10
    |
@@ -208,7 +214,7 @@ fn a_script_that_is_not_there_is_told() {
 exit status: 1
 ----- stdout -----
 ----- stderr -----
-error: s.toml: there is no such config file
-  = help: check the path after `--config`
+error: s.toml: there is no such script
+  = help: check the path after `--script`
 ");
 }

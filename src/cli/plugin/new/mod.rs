@@ -17,7 +17,11 @@ pub(super) use templates::Language;
 const LONGEST_NAME: usize = 40;
 
 /// Writes the folder, and says how to go on.
-pub(super) fn execute(name: &str, language: Language, folder: Option<&Path>) -> Result<(), Failure> {
+pub(super) fn execute(
+    name: &str,
+    language: Language,
+    folder: Option<&Path>,
+) -> Result<(), Failure> {
     check(name, language)?;
     let folder = folder.unwrap_or(Path::new(name));
     match fs::create_dir(folder) {
@@ -75,7 +79,9 @@ fn files(name: &str, language: Language) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     for (path, content) in language.files().chain(templates::SHARED) {
         let content = match std::str::from_utf8(content) {
-            Ok(text) if *path == "Cargo.lock" => sorted(&renamed(text, name, language)).into_bytes(),
+            Ok(text) if *path == "Cargo.lock" => {
+                sorted(&renamed(text, name, language)).into_bytes()
+            }
             Ok(text) => renamed(text, name, language).into_bytes(),
             Err(_) => content.to_vec(),
         };
@@ -109,7 +115,8 @@ fn sorted(lock: &str) -> String {
     let mut parts = lock.split(PACKAGE).map(str::trim_end);
     let head = parts.next().unwrap_or_default();
     let mut packages: Vec<_> = parts.collect();
-    packages.sort_unstable();
+    // The name is what stands between the first quotes.
+    packages.sort_by_key(|package| package.split('"').nth(1));
     let packages: String =
         packages.iter().map(|package| format!("\n\n{PACKAGE}{package}")).collect();
     format!("{head}{packages}\n")
@@ -142,8 +149,21 @@ mod tests {
         }
         let long = "x".repeat(LONGEST_NAME + 1);
         let bad = [
-            "", "-", "a-", "-a", "a--b", "1a", "Door", "door_keeper", "../x", "a/b", "a b", "ä",
-            "a.b", "x\n", &long,
+            "",
+            "-",
+            "a-",
+            "-a",
+            "a--b",
+            "1a",
+            "Door",
+            "door_keeper",
+            "../x",
+            "a/b",
+            "a b",
+            "ä",
+            "a.b",
+            "x\n",
+            &long,
         ];
         for bad in bad {
             assert!(!is_good(bad), "{bad:?}");

@@ -97,33 +97,92 @@ const C: &[File] = &[
     ("README.md", include_bytes!("../../../../examples/plugins/c/README.md")),
     ("bindings/plugin.c", include_bytes!("../../../../examples/plugins/c/bindings/plugin.c")),
     ("bindings/plugin.h", include_bytes!("../../../../examples/plugins/c/bindings/plugin.h")),
-    ("bindings/plugin_component_type.o", include_bytes!("../../../../examples/plugins/c/bindings/plugin_component_type.o")),
+    (
+        "bindings/plugin_component_type.o",
+        include_bytes!("../../../../examples/plugins/c/bindings/plugin_component_type.o"),
+    ),
     ("porter.c", include_bytes!("../../../../examples/plugins/c/porter.c")),
 ];
 
 const GO: &[File] = &[
     (".gitignore", include_bytes!("../../../../examples/plugins/go/.gitignore")),
     ("README.md", include_bytes!("../../../../examples/plugins/go/README.md")),
-    ("dormouse_plugin_gate/empty.s", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_gate/empty.s")),
-    ("dormouse_plugin_gate/wit_bindings.go", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_gate/wit_bindings.go")),
-    ("dormouse_plugin_log/empty.s", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_log/empty.s")),
-    ("dormouse_plugin_log/wit_bindings.go", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_log/wit_bindings.go")),
-    ("dormouse_plugin_readiness/empty.s", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_readiness/empty.s")),
-    ("dormouse_plugin_readiness/wit_bindings.go", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_readiness/wit_bindings.go")),
-    ("dormouse_plugin_settings/empty.s", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_settings/empty.s")),
-    ("dormouse_plugin_settings/wit_bindings.go", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_settings/wit_bindings.go")),
-    ("dormouse_plugin_state/empty.s", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_state/empty.s")),
-    ("dormouse_plugin_state/wit_bindings.go", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_state/wit_bindings.go")),
-    ("dormouse_plugin_target/empty.s", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_target/empty.s")),
-    ("dormouse_plugin_target/wit_bindings.go", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_target/wit_bindings.go")),
-    ("dormouse_plugin_types/empty.s", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_types/empty.s")),
-    ("dormouse_plugin_types/wit_bindings.go", include_bytes!("../../../../examples/plugins/go/dormouse_plugin_types/wit_bindings.go")),
-    ("export_dormouse_plugin_gate/gate.go", include_bytes!("../../../../examples/plugins/go/export_dormouse_plugin_gate/gate.go")),
-    ("export_dormouse_plugin_readiness/readiness.go", include_bytes!("../../../../examples/plugins/go/export_dormouse_plugin_readiness/readiness.go")),
+    (
+        "dormouse_plugin_gate/empty.s",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_gate/empty.s"),
+    ),
+    (
+        "dormouse_plugin_gate/wit_bindings.go",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_gate/wit_bindings.go"),
+    ),
+    (
+        "dormouse_plugin_log/empty.s",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_log/empty.s"),
+    ),
+    (
+        "dormouse_plugin_log/wit_bindings.go",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_log/wit_bindings.go"),
+    ),
+    (
+        "dormouse_plugin_readiness/empty.s",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_readiness/empty.s"),
+    ),
+    (
+        "dormouse_plugin_readiness/wit_bindings.go",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_readiness/wit_bindings.go"),
+    ),
+    (
+        "dormouse_plugin_settings/empty.s",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_settings/empty.s"),
+    ),
+    (
+        "dormouse_plugin_settings/wit_bindings.go",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_settings/wit_bindings.go"),
+    ),
+    (
+        "dormouse_plugin_state/empty.s",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_state/empty.s"),
+    ),
+    (
+        "dormouse_plugin_state/wit_bindings.go",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_state/wit_bindings.go"),
+    ),
+    (
+        "dormouse_plugin_target/empty.s",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_target/empty.s"),
+    ),
+    (
+        "dormouse_plugin_target/wit_bindings.go",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_target/wit_bindings.go"),
+    ),
+    (
+        "dormouse_plugin_types/empty.s",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_types/empty.s"),
+    ),
+    (
+        "dormouse_plugin_types/wit_bindings.go",
+        include_bytes!("../../../../examples/plugins/go/dormouse_plugin_types/wit_bindings.go"),
+    ),
+    (
+        "export_dormouse_plugin_gate/gate.go",
+        include_bytes!("../../../../examples/plugins/go/export_dormouse_plugin_gate/gate.go"),
+    ),
+    (
+        "export_dormouse_plugin_readiness/readiness.go",
+        include_bytes!(
+            "../../../../examples/plugins/go/export_dormouse_plugin_readiness/readiness.go"
+        ),
+    ),
     ("go.mod", include_bytes!("../../../../examples/plugins/go/go.mod")),
     ("pkg/go.mod", include_bytes!("../../../../examples/plugins/go/pkg/go.mod")),
-    ("pkg/wit/runtime/runtime.go", include_bytes!("../../../../examples/plugins/go/pkg/wit/runtime/runtime.go")),
-    ("pkg/wit/types/types.go", include_bytes!("../../../../examples/plugins/go/pkg/wit/types/types.go")),
+    (
+        "pkg/wit/runtime/runtime.go",
+        include_bytes!("../../../../examples/plugins/go/pkg/wit/runtime/runtime.go"),
+    ),
+    (
+        "pkg/wit/types/types.go",
+        include_bytes!("../../../../examples/plugins/go/pkg/wit/types/types.go"),
+    ),
     ("wit_exports.go", include_bytes!("../../../../examples/plugins/go/wit_exports.go")),
 ];
 
@@ -136,7 +195,10 @@ const PYTHON: &[File] = &[
 const JAVASCRIPT: &[File] = &[
     (".gitignore", include_bytes!("../../../../examples/plugins/javascript/.gitignore")),
     ("README.md", include_bytes!("../../../../examples/plugins/javascript/README.md")),
-    ("package-lock.json", include_bytes!("../../../../examples/plugins/javascript/package-lock.json")),
+    (
+        "package-lock.json",
+        include_bytes!("../../../../examples/plugins/javascript/package-lock.json"),
+    ),
     ("package.json", include_bytes!("../../../../examples/plugins/javascript/package.json")),
     ("porter.js", include_bytes!("../../../../examples/plugins/javascript/porter.js")),
 ];
