@@ -56,7 +56,8 @@ async fn until_it_waits(mut answer: Pin<&mut impl Future>) {
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(Arc::clone(&woken));
     loop {
-        let polled = poll_fn(|_| Poll::Ready(answer.as_mut().poll(&mut Context::from_waker(&waker))));
+        let polled =
+            poll_fn(|_| Poll::Ready(answer.as_mut().poll(&mut Context::from_waker(&waker))));
         assert!(polled.await.is_pending(), "the conversation did not wait for the state");
         // A guest that computes for long yields, and asks to be polled again.
         if !woken.0.swap(false, Ordering::AcqRel) {

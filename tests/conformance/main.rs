@@ -12,6 +12,7 @@
 
 mod crowd;
 mod knocks;
+mod porter;
 mod readiness;
 mod settings;
 #[path = "../suite/support/stage.rs"]
@@ -23,14 +24,13 @@ mod trouble;
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
-use std::path::Path;
 use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 
-use dormouse::config::{PluginId, PluginSource};
 use dormouse::decide::{Client, Conversation, Deciders, Failure, Phase, Reply, Verdict};
 use tokio::sync::OnceCell;
 
-use self::stage::{Stage, plugin};
+use self::stage::Stage;
 
 /// The component under test.
 static COMPONENT: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -46,24 +46,17 @@ static COMPILED: OnceCell<()> = OnceCell::const_new();
 
 /// A config in which the component is the gate and judges readiness, and knocks count for so long.
 async fn stage(seconds: u64) -> Stage {
-    let mut stage = Stage::new(&COMPONENT);
-    stage.config.cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance");
-    stage.plugin().settings = serde_json::json!({ "seconds": seconds });
-    let mut shell = plugin("shell", Path::new(""));
-    shell.source = PluginSource::Builtin("shell");
-    shell.settings = serde_json::json!({ "start": "true", "stop": "true" });
-    stage.config.plugins.push(shell);
-    stage.service().lifecycle = PluginId(1);
+    let stage = porter::stage(&COMPONENT, serde_json::json!({ "seconds": seconds }));
     COMPILED.get_or_init(|| async { drop(stage.deciders().await) }).await;
     stage
 }
 
 /// The beginning of a conversation with a client from this address.
 fn conversation(deciders: &Deciders, address: &str) -> Box<dyn Conversation> {
-    static PORT: std::sync::atomic::AtomicU16 = std::sync::atomic::AtomicU16::new(1024);
+    static PORT: AtomicU16 = AtomicU16::new(1024);
     let address: IpAddr = address.parse().unwrap();
     // Each connection of a client comes from another port.
-    let port = PORT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let port = PORT.fetch_add(1, Ordering::Relaxed);
     let client = Client {
         address: SocketAddr::new(address, port),
         listener: "192.0.2.2:80".parse().unwrap(),

@@ -27,7 +27,11 @@ async fn a_setting_at_the_border_is_taken_whatever_stands_beside_it() {
     ] {
         let mut stage = stage(10).await;
         stage.plugin().settings = settings.clone();
-        assert_eq!(knock(&stage.deciders().await, "192.0.2.1").await, Verdict::Refuse, "{settings}");
+        assert_eq!(
+            knock(&stage.deciders().await, "192.0.2.1").await,
+            Verdict::Refuse,
+            "{settings}"
+        );
     }
 }
 

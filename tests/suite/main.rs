@@ -13,6 +13,7 @@ mod examples;
 mod flags;
 mod messages;
 mod plugin_calls;
+mod plugin_examples;
 mod plugin_load;
 mod plugin_tools;
 mod process;
