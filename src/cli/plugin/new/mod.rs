@@ -79,9 +79,6 @@ fn files(name: &str, language: Language) -> Vec<(PathBuf, Vec<u8>)> {
     let mut files = Vec::new();
     for (path, content) in language.files().chain(templates::SHARED) {
         let content = match std::str::from_utf8(content) {
-            Ok(text) if *path == "Cargo.lock" => {
-                sorted(&renamed(text, name, language)).into_bytes()
-            }
             Ok(text) => renamed(text, name, language).into_bytes(),
             Err(_) => content.to_vec(),
         };
@@ -106,20 +103,6 @@ fn renamed(text: &str, name: &str, language: Language) -> String {
 fn capitalized(word: &str) -> String {
     let mut letters = word.chars();
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
-}
-
-/// A lock file with its packages in the order of their names, without which Cargo calls it
-/// outdated.
-fn sorted(lock: &str) -> String {
-    const PACKAGE: &str = "[[package]]\n";
-    let mut parts = lock.split(PACKAGE).map(str::trim_end);
-    let head = parts.next().unwrap_or_default();
-    let mut packages: Vec<_> = parts.collect();
-    // The name is what stands between the first quotes.
-    packages.sort_by_key(|package| package.split('"').nth(1));
-    let packages: String =
-        packages.iter().map(|package| format!("\n\n{PACKAGE}{package}")).collect();
-    format!("{head}{packages}\n")
 }
 
 fn cannot_write(place: &Path, error: &io::Error) -> Failure {
@@ -189,22 +172,5 @@ mod tests {
         let expected = "door_keeper_plugin.py door_keeper_plugin build/door-keeper.wasm \
                         struct DoorKeeper";
         assert_eq!(renamed, expected);
-    }
-
-    #[test]
-    fn the_packages_of_a_lock_file_stay_in_their_order() {
-        let files = files("aardvark", Language::Rust);
-        let (_, lock) = files.iter().find(|(path, _)| path == Path::new("Cargo.lock")).unwrap();
-        let lock = std::str::from_utf8(lock).unwrap();
-        let names: Vec<_> = lock.lines().filter(|line| line.starts_with("name = ")).collect();
-        assert!(names.len() > 5 && names.is_sorted(), "{names:?}");
-        assert_eq!(names[0], "name = \"aardvark\"");
-    }
-
-    #[test]
-    fn a_lock_file_that_is_in_order_stays_as_it_is() {
-        let (_, lock) = Language::Rust.files().find(|(path, _)| *path == "Cargo.lock").unwrap();
-        let lock = std::str::from_utf8(lock).unwrap();
-        assert_eq!(sorted(lock), lock);
     }
 }
