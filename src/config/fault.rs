@@ -72,6 +72,13 @@ pub enum Problem {
     },
     /// A config without services.
     NoServices,
+    /// A script that can't be read.
+    NoScript {
+        /// Why.
+        why: String,
+    },
+    /// A script without steps.
+    NoSteps,
 
     /// A key that means nothing here.
     UnknownKey {
@@ -207,6 +214,22 @@ pub enum Problem {
         text: String,
         /// Why it isn't one.
         mistake: HttpMistake,
+    },
+    /// Bytes that are not written in hexadecimal digits.
+    BadHex {
+        /// The key.
+        key: &'static str,
+        /// What was written.
+        text: String,
+    },
+    /// Two keys of which only one may be there.
+    TwoKeys {
+        /// Where.
+        section: String,
+        /// The one.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
     },
     /// A setting that JSON can't hold.
     NotJson {

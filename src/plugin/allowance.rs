@@ -109,6 +109,11 @@ impl Allowance {
         }
     }
 
+    /// The CPU time that the call has used. Whole only once the call is over.
+    pub(super) fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Ordering::Relaxed))
+    }
+
     /// The CPU time of the poll that runs, in nanoseconds.
     fn current_poll(&self) -> u64 {
         thread_cpu_time().saturating_sub(self.poll_began.load(Ordering::Relaxed))
@@ -140,6 +145,11 @@ impl Memory {
     /// A cap of `limit` bytes.
     pub(super) fn new(limit: usize) -> Memory {
         Memory { limit, used: 0 }
+    }
+
+    /// What is in use, in bytes. Memories only grow, so it is the peak as well.
+    pub(super) fn used(&self) -> usize {
+        self.used
     }
 
     fn grow(&mut self, by: usize) -> wasmtime::Result<bool> {

@@ -11,6 +11,7 @@ use crate::config::{ExecGrant, Plugin};
 
 use super::counters::Counters;
 use super::text;
+use super::trial::Recorder;
 
 /// Variables that a plugin may set for a command: no program but a hook looks at these.
 const VARIABLE_PREFIX: &str = "DORMOUSE_";
@@ -22,9 +23,9 @@ const TOLD: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Denial {
     /// What it wanted, for people: the end of the sentence "it wanted to …".
-    wanted: String,
+    pub(super) wanted: String,
     /// What would allow it: a sentence, or lines of TOML.
-    remedy: String,
+    pub(super) remedy: String,
 }
 
 impl Denial {
@@ -100,17 +101,23 @@ pub(super) fn environment(plugin: &Plugin) -> Vec<(String, String)> {
 pub(super) struct Warnings {
     told: Mutex<HashSet<Denial>>,
     counters: Arc<Counters>,
+    /// Who is told in the operator's place.
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl Warnings {
-    /// No denials so far; those that come are counted.
-    pub(super) fn new(counters: Arc<Counters>) -> Warnings {
-        Warnings { told: Mutex::default(), counters }
+    /// No denials so far; those that come are counted. Tells `recorder` in place of the operator, if
+    /// there is one: each denial, each time.
+    pub(super) fn new(counters: Arc<Counters>, recorder: Option<Arc<Recorder>>) -> Warnings {
+        Warnings { told: Mutex::default(), counters, recorder }
     }
 
     /// Counts `denial`, and warns about it, unless it was told before.
     pub(super) fn warn(&self, plugin: &Plugin, service: &str, denial: &Denial) {
         self.counters.denied();
+        if let Some(recorder) = &self.recorder {
+            return recorder.deny(denial);
+        }
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if told.len() >= TOLD || told.contains(denial) {
             return;

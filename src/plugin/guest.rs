@@ -18,6 +18,7 @@ use super::http::{Hooks, Trust};
 use super::process::Runner;
 use super::state_store::Space;
 use super::stdio::Stream;
+use super::trial::Recorder;
 use super::voice::{Loudness, Voice};
 
 /// How many resources of WASI (streams, clocks, errors) an instance may hold at once.
@@ -38,6 +39,8 @@ pub(super) struct Worker {
     pub(super) runner: Runner,
     /// Whose certificates it trusts.
     pub(super) trust: Arc<Trust>,
+    /// Who takes down what the calls do, on an author's bench.
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 impl Worker {
@@ -72,8 +75,8 @@ impl Guest {
     /// A store for a new instance of `worker`, with nothing in it that the config does not grant.
     pub(super) fn store(engine: &Engine, worker: &Arc<Worker>, deadline: Instant) -> Store<Guest> {
         let limits = &worker.plugin.limits;
-        let voice =
-            Arc::new(Voice::new(&worker.plugin.name, &worker.service.name, limits.log_lines));
+        let voice = Voice::new(&worker.plugin.name, &worker.service.name, limits.log_lines);
+        let voice = Arc::new(voice.heard_by(worker.recorder.as_ref()));
         let stdout = Stream::new(&voice, Loudness::Debug);
         let stderr = Stream::new(&voice, Loudness::Info);
         let mut resources = ResourceTable::new();
@@ -101,11 +104,19 @@ impl Guest {
         store
     }
 
+    /// The memory of the instance, in bytes.
+    pub(super) fn memory_used(&self) -> usize {
+        self.memory.used()
+    }
+
     /// Ends a call: nothing that it has said is kept back.
     pub(super) fn end_call(&self) {
         self.stdout.end_call();
         self.stderr.end_call();
         self.worker.counters.left_out(self.voice.end_call());
+        if let Some(recorder) = &self.worker.recorder {
+            recorder.measure(self.allowance.used(), self.memory.used());
+        }
     }
 }
 

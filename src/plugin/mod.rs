@@ -21,6 +21,9 @@
 //!                                          ├ http: requests
 //!                                          └ process: the runner of commands
 //! ```
+//!
+//! `trial` is the way in for authors: one decision at a time, with everything that it did written
+//! down.
 
 mod allowance;
 mod answers;
@@ -46,6 +49,7 @@ pub mod process;
 mod state_store;
 mod stdio;
 mod text;
+pub mod trial;
 mod voice;
 mod watch;
 
@@ -70,12 +74,13 @@ use self::http::Trust;
 use self::load::{Pin, Sum};
 use self::process::Runner;
 use self::state_store::StateStore;
+use self::trial::Recorder;
 use self::watch::Watched;
 
 pub use self::counters::{Counts, PluginCounts};
 pub use self::error::{HostError, LoadError, LoadFault};
 pub use self::exports::Loaded;
-pub use self::inspect::{Import, Inspection, inspect};
+pub use self::inspect::{Import, InspectError, Inspection, inspect};
 pub use self::interface::Decision;
 
 /// What is loaded once: a source, and the sum that it must have. Two plugins of a config may share it.
@@ -95,6 +100,8 @@ pub struct Host {
     watched: Mutex<Vec<Arc<Watched>>>,
     accounts: Accounts,
     warnings: Mutex<HashMap<Holder, Arc<grants::Warnings>>>,
+    /// Who takes down what plugins do, on an author's bench.
+    recorder: Option<Arc<Recorder>>,
 }
 
 /// How the components that were loaded came to their native code.
@@ -114,7 +121,10 @@ impl Host {
     /// If wasmtime does not support the machine, or no thread can be started. A folder for the cache
     /// that can't be used is no error: a warning says so.
     pub fn new(config: &Config) -> Result<Host, HostError> {
-        let cache = cache::open(&config.cache_dir);
+        Host::with_cache(config, cache::open(&config.cache_dir))
+    }
+
+    fn with_cache(config: &Config, cache: Option<Cache>) -> Result<Host, HostError> {
         let refused = |error: wasmtime::Error| HostError::Engine(LoadFault::reason(&error));
         let engine = engine::new(cache.clone()).map_err(refused)?;
         let ticker = Ticker::start(&engine).map_err(HostError::Clock)?;
@@ -129,6 +139,7 @@ impl Host {
             accounts: Accounts::default(),
             warnings: Mutex::default(),
             trust: Mutex::default(),
+            recorder: None,
         })
     }
 
@@ -205,7 +216,10 @@ impl Host {
     /// to their process groups, SIGKILL five seconds later. Tells what plugins have done wrong, as far
     /// as that is untold.
     pub async fn shutdown(&self) {
-        self.accounts.tell();
+        // On an author's bench, the record of each call tells it.
+        if self.recorder.is_none() {
+            self.accounts.tell();
+        }
         self.runner.shutdown().await;
     }
 
@@ -285,12 +299,23 @@ impl Host {
         if !current.claim(need) {
             return Err(self.lacks(plugin, service, decision, &current.loaded()));
         }
+        self.caller_of(plugin, service, current)
+    }
+
+    /// What calls `current`, which is the component of `plugin`.
+    fn caller_of(
+        &self,
+        plugin: &config::Plugin,
+        service: &config::Service,
+        current: Arc<Current>,
+    ) -> Result<Caller, LoadError> {
         let hooks = plugin.hooks_of.is_some();
         let state = self.states.space(&plugin.name, hooks, &service.name, plugin.limits.state);
         let counters = self.accounts.of(plugin);
         let warnings = {
             let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-            let none = || Arc::new(grants::Warnings::new(Arc::clone(&counters)));
+            let recorder = self.recorder.clone();
+            let none = || Arc::new(grants::Warnings::new(Arc::clone(&counters), recorder));
             Arc::clone(warnings.entry(counters::holder(plugin)).or_insert_with(none))
         };
         let worker = Worker {
@@ -302,6 +327,7 @@ impl Host {
             counters,
             runner: self.runner.clone(),
             trust: self.trust(plugin)?,
+            recorder: self.recorder.clone(),
         };
         Ok(Caller {
             worker: Arc::new(worker),

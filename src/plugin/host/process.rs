@@ -29,6 +29,11 @@ impl process::Host for Guest {
         }
         self.allowance.wait_for_command();
         let (worker, timeout) = (&self.worker, self.time_for(command.timeout));
+        if let Some(recorder) = &worker.recorder
+            && let Some(played) = recorder.play(&command.program, &command.arguments)
+        {
+            return played.map(Into::into).map_err(process::ProcessError::Failed);
+        }
         let ended = worker.runner.run(runner::Command {
             program: command.program,
             arguments: command.arguments,
