@@ -1,0 +1,81 @@
+//! What a plugin may do outside its sandbox, and what the operator is told when it wants more.
+//!
+//! Every grant is checked here and nowhere else: a function a grant, which answers with what is
+//! granted or with a [`Denial`]. The guest gets the denial as an ordinary error. The operator gets
+//! one warning, with the lines of TOML that would allow it.
+
+mod commands;
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use crate::config::Plugin;
+
+use super::text;
+
+pub(super) use self::commands::{command, command_variable, environment};
+
+/// How many different denials of one plugin are told.
+const TOLD: usize = 32;
+
+/// A plugin wanted something that the config does not grant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Denial {
+    /// What it wanted, for people: the end of the sentence "it wanted to …".
+    wanted: String,
+    /// What would allow it: a sentence, or lines of TOML.
+    remedy: String,
+}
+
+impl Denial {
+    /// The text of the error that the guest gets.
+    pub(super) fn for_guest(&self) -> String {
+        format!("the config does not let this plugin {}. {}", self.wanted, self.remedy)
+    }
+}
+
+/// Tells the operator about denials, each once, and not without end.
+#[derive(Debug, Default)]
+pub(super) struct Warnings {
+    told: Mutex<HashSet<Denial>>,
+}
+
+impl Warnings {
+    /// Warns about `denial`, unless it was told before.
+    pub(super) fn warn(&self, plugin: &Plugin, service: &str, denial: &Denial) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= TOLD || told.contains(denial) {
+            return;
+        }
+        told.insert(denial.clone());
+        let Denial { wanted, remedy } = denial;
+        let (plugin, last) = (plugin.name.as_str(), told.len() == TOLD);
+        tracing::warn!(plugin, service, "the plugin wanted to {wanted} and was denied. {remedy}");
+        if last {
+            tracing::warn!(plugin, service, "further denials of this plugin are not told");
+        }
+    }
+}
+
+/// `name` as a part of a TOML key.
+pub(super) fn toml_key(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { toml_string(name) }
+}
+
+/// `value` as a TOML string on one line, without a single raw control character.
+fn toml_string(value: &str) -> String {
+    let mut written = String::with_capacity(value.len() + 2);
+    written.push('"');
+    for character in value.chars() {
+        match character {
+            '"' | '\\' => written.extend(['\\', character]),
+            hidden if text::hostile(hidden) => {
+                written.push_str(&format!("\\U{:08X}", u32::from(hidden)));
+            }
+            shown => written.push(shown),
+        }
+    }
+    written.push('"');
+    written
+}
