@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use super::addresses::AddressMistake;
+use super::reach::ReachMistake;
 use super::values::{DurationMistake, ProgramMistake};
 
 /// A place in the text of a config: a range of bytes.
@@ -194,6 +195,15 @@ pub enum Problem {
     BadVariable {
         /// What was written.
         text: String,
+    },
+    /// A grant for a part of the network that is none.
+    BadReach {
+        /// The key.
+        key: String,
+        /// What was written.
+        text: String,
+        /// Why it is none.
+        mistake: ReachMistake,
     },
     /// A setting that JSON can't hold.
     NotJson {

@@ -244,6 +244,18 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
         |value, faults| value.size("state", 1 << 10..=64 << 20, "from 1KiB to 64MiB", faults),
         faults,
     );
+    let handles = table.take_or(
+        "handles",
+        default.handles,
+        |value, faults| value.count(65536, "from 1 to 65536", faults),
+        faults,
+    );
+    let children = table.take_or(
+        "children",
+        default.children,
+        |value, faults| value.count(1024, "from 1 to 1024", faults),
+        faults,
+    );
     table.finish(faults);
     Some(Limits {
         memory: memory?,
@@ -252,5 +264,7 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
         output: output?,
         log_lines: log_lines?,
         state: state?,
+        handles: handles?,
+        children: children?,
     })
 }

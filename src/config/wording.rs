@@ -90,6 +90,9 @@ impl Problem {
             Problem::BadVariable { text } => {
                 format!("`{}` can't be an environment variable", shown(text))
             }
+            Problem::BadReach { key, text, mistake } => {
+                format!("`{}` can't be `{}`: {}", shown(key), shown(text), mistake.what())
+            }
             Problem::NotJson { key, text } => {
                 format!("the setting `{}` can't be `{}`", shown(key), shown(text))
             }
@@ -156,6 +159,7 @@ impl Problem {
             | Problem::BadName { .. }
             | Problem::BadProgram { .. }
             | Problem::BadVariable { .. }
+            | Problem::BadReach { .. }
             | Problem::NotJson { .. }
             | Problem::UnknownBuiltin { .. }
             | Problem::NoHook { .. } => None,
@@ -228,6 +232,7 @@ impl Problem {
             Problem::BadVariable { .. } => {
                 "write the name alone, such as \"HOME\": without `$` and without a value".into()
             }
+            Problem::BadReach { mistake, text, .. } => mistake.remedy(text),
             Problem::NotJson { .. } => {
                 "settings reach the plugin as JSON, which has no such number; a string may help"
                     .into()

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::Store;
 
-use crate::decide::Failure;
+use crate::decide::{Failure, FailureKind};
 
 use super::allowance::{Allowance, Ending};
 use super::bindings::types;
@@ -54,8 +54,16 @@ impl Caller {
     }
 
     /// A store in which an instance can be made.
-    pub(super) fn store(&self) -> Store<Guest> {
-        Guest::store(self.loaded.pre.engine(), &self.worker, Instant::now())
+    ///
+    /// # Errors
+    ///
+    /// If something that is granted is not there any more.
+    pub(super) fn store(&self) -> Result<Store<Guest>, Failure> {
+        let store = Guest::store(self.loaded.pre.engine(), &self.worker, Instant::now());
+        store.map_err(|fault| Failure {
+            kind: FailureKind::TryAgain(None),
+            message: format!("{} can't be called: {fault}", self.worker.who()),
+        })
     }
 
     /// Begins a call on the instance in `store`.

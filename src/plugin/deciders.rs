@@ -43,7 +43,7 @@ impl PluginLifecycle {
             Order::Stop => Question { function: "stop", deadline, deadline_key: DeadlineKey::Stop },
         };
         let cause = types::Cause::from(cause);
-        let mut store = caller.store();
+        let mut store = caller.store()?;
         let begun = caller.begin(&mut store, question);
         let answer = async {
             let instance = caller.loaded.pre.instantiate_async(&mut store).await?;
@@ -79,7 +79,7 @@ impl Judge for PluginJudge {
         Box::pin(async move {
             let Self { caller, functions } = self;
             let question = caller.question("ready");
-            let mut store = caller.store();
+            let mut store = caller.store()?;
             let begun = caller.begin(&mut store, question);
             let answer = async {
                 let instance = caller.loaded.pre.instantiate_async(&mut store).await?;
@@ -105,7 +105,7 @@ impl Idleness for PluginIdleness {
             let Self { caller, functions } = self;
             let question = caller.question("should-sleep");
             let idle_for = u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX);
-            let mut store = caller.store();
+            let mut store = caller.store()?;
             let begun = caller.begin(&mut store, question);
             let answer = async {
                 let instance = caller.loaded.pre.instantiate_async(&mut store).await?;
@@ -152,7 +152,7 @@ impl PluginConversation {
         let question = caller.question("should-wake");
         let (mut store, guest) = match instance.take() {
             Some((store, guest)) => (store, Some(guest)),
-            None => (caller.store(), None),
+            None => (caller.store()?, None),
         };
         let begun = caller.begin(&mut store, question);
         let answer = async {

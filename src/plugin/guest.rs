@@ -2,6 +2,7 @@
 //!
 //! The store is where all grants are applied: what a guest is given is what is put in here.
 
+use std::io;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -11,15 +12,13 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use crate::config::{self, Plugin};
 
 use super::allowance::{Allowance, Memory};
-use super::grants;
+use super::grants::{self, Denial, FolderFault};
 use super::process::Runner;
+use super::sockets;
 use super::state_store::Space;
 use super::stdio::Stream;
 use super::text;
 use super::voice::{Loudness, Voice};
-
-/// How many resources of WASI (streams, clocks, errors) an instance may hold at once.
-const RESOURCES: usize = 4096;
 
 /// How many random bytes a guest gets at once.
 const RANDOM_BYTES: u64 = 64 << 10;
@@ -42,6 +41,12 @@ impl Worker {
             Some(service) => format!("the shell plugin behind the hooks of `{}`", name(service)),
             None => format!("the plugin `{}`", name(&self.plugin.name)),
         }
+    }
+
+    /// Tells the operator about a denial. The answer is the text of the error that the guest gets.
+    pub(super) fn deny(&self, denial: &Denial) -> String {
+        self.warnings.warn(&self.plugin, &self.service.name, denial);
+        denial.for_guest()
     }
 }
 
@@ -66,16 +71,24 @@ pub(super) struct Guest {
 
 impl Guest {
     /// A store for a new instance of `worker`, with nothing in it that the config does not grant.
-    pub(super) fn store(engine: &Engine, worker: &Arc<Worker>, deadline: Instant) -> Store<Guest> {
+    ///
+    /// # Errors
+    ///
+    /// If a folder is granted that can't be opened.
+    pub(super) fn store(
+        engine: &Engine,
+        worker: &Arc<Worker>,
+        deadline: Instant,
+    ) -> Result<Store<Guest>, FolderFault> {
         let limits = &worker.plugin.limits;
         let voice =
             Arc::new(Voice::new(&worker.plugin.name, &worker.service.name, limits.log_lines));
         let stdout = Stream::new(&voice, Loudness::Debug);
         let stderr = Stream::new(&voice, Loudness::Info);
         let mut resources = ResourceTable::new();
-        resources.set_max_capacity(RESOURCES);
+        resources.set_max_capacity(limits.handles);
         let guest = Guest {
-            wasi: wasi(&worker.plugin, &stdout, &stderr),
+            wasi: wasi(worker, &stdout, &stderr)?,
             worker: Arc::clone(worker),
             allowance: Allowance::new(limits.cpu),
             deadline,
@@ -92,7 +105,7 @@ impl Guest {
         store.set_hostcall_fuel(limits.memory);
         let allowance = Arc::clone(&store.data().allowance);
         allowance.attach(&mut store);
-        store
+        Ok(store)
     }
 
     /// Ends a call: nothing that it has said is kept back.
@@ -115,16 +128,21 @@ impl WasiView for Guest {
     }
 }
 
-/// WASI for `plugin`: clocks, random numbers, output to the log, and beyond these what is granted.
-/// No folder is opened, and no address may be connected to or looked up.
-fn wasi(plugin: &Plugin, stdout: &Stream, stderr: &Stream) -> WasiCtx {
-    WasiCtx::builder()
-        .stdout(stdout.clone())
+/// WASI for `worker`: clocks, random numbers, output to the log, and beyond these what is granted.
+fn wasi(worker: &Arc<Worker>, stdout: &Stream, stderr: &Stream) -> Result<WasiCtx, FolderFault> {
+    let plugin = &worker.plugin;
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(stdout.clone())
         .stderr(stderr.clone())
         .max_random_size(RANDOM_BYTES)
-        .envs(&grants::environment(plugin))
-        .allow_tcp(false)
-        .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .build()
+        .envs(&grants::environment(plugin));
+    sockets::grant(&mut wasi, worker);
+    for (folder, permissions) in grants::folders(plugin) {
+        let opened = wasi.preopened_dir(&folder.path, &folder.name, permissions);
+        opened.map_err(|error| {
+            let error = error.downcast::<io::Error>().unwrap_or_else(io::Error::other);
+            grants::folder_fault(folder, permissions, error)
+        })?;
+    }
+    Ok(wasi.build())
 }

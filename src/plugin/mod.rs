@@ -39,6 +39,7 @@ mod inspect;
 mod interface;
 mod load;
 pub mod process;
+mod sockets;
 mod state_store;
 mod stdio;
 mod text;
@@ -64,6 +65,7 @@ use self::state_store::StateStore;
 
 pub use self::error::{HostError, LoadError, LoadFault};
 pub use self::exports::Loaded;
+pub use self::grants::FolderFault;
 pub use self::inspect::{Import, Inspection, inspect};
 pub use self::interface::Decision;
 
@@ -135,7 +137,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// If it can't be loaded.
+    /// If it can't be loaded, or a folder that it may use is not there.
     pub async fn load(&self, plugin: &config::Plugin) -> Result<Arc<Loaded>, LoadError> {
         let cell = {
             let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,7 +150,10 @@ impl Host {
             let loaded = loading.map_err(|error| LoadFault::Invalid(error.to_string())).flatten();
             loaded.map(Arc::new).map_err(|fault| self.error(plugin, fault))
         });
-        loaded.await.cloned()
+        let loaded = loaded.await.cloned()?;
+        let folders = grants::check_folders(plugin);
+        folders.map_err(|fault| self.error(plugin, LoadFault::Folder(fault)))?;
+        Ok(loaded)
     }
 
     /// How the components that were loaded came to their native code. Without a cache, nothing is

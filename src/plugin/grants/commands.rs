@@ -83,7 +83,7 @@ fn toml_command(grant: &ExecGrant) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Grants, Limits, PluginSource};
+    use crate::plugin::grants::for_tests;
 
     fn plugin(exec: &[(&str, Option<&[&str]>)]) -> Plugin {
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
@@ -91,14 +91,9 @@ mod tests {
             program: (*program).to_owned(),
             arguments: arguments.map(owned),
         });
-        Plugin {
-            name: "docker".to_owned(),
-            hooks_of: None,
-            source: PluginSource::Builtin("shell"),
-            settings: serde_json::json!({}),
-            allow: Grants { exec: exec.collect(), ..Grants::default() },
-            limits: Limits::default(),
-        }
+        let mut plugin = for_tests::plugin();
+        plugin.allow.exec = exec.collect();
+        plugin
     }
 
     fn allows(plugin: &Plugin, program: &str, arguments: &[&str]) -> bool {

@@ -5,6 +5,10 @@
 //! one warning, with the lines of TOML that would allow it.
 
 mod commands;
+mod folders;
+#[cfg(test)]
+mod for_tests;
+mod network;
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +18,9 @@ use crate::config::Plugin;
 use super::text;
 
 pub(super) use self::commands::{command, command_variable, environment};
+pub use self::folders::FolderFault;
+pub(super) use self::folders::{check as check_folders, fault as folder_fault, folders};
+pub(super) use self::network::{Protocol, address, asks_for_target, fixed, sockets, wake_on_lan};
 
 /// How many different denials of one plugin are told.
 const TOLD: usize = 32;

@@ -21,7 +21,8 @@ impl process::Host for Guest {
         &mut self,
         command: process::Command,
     ) -> Result<process::Output, process::ProcessError> {
-        self.check(&command).map_err(|denial| self.deny(&denial))?;
+        self.check(&command)
+            .map_err(|denial| process::ProcessError::Denied(self.worker.deny(&denial)))?;
         if command.stdin.as_ref().is_some_and(|stdin| stdin.len() > LONGEST_STDIN) {
             return Err(process::ProcessError::Failed(format!(
                 "its standard input is larger than {LONGEST_STDIN} bytes"
@@ -51,12 +52,6 @@ impl Guest {
     fn check(&self, command: &process::Command) -> Result<(), Denial> {
         grants::command(&self.worker.plugin, &command.program, &command.arguments)?;
         command.environment.iter().try_for_each(|(name, _)| grants::command_variable(name))
-    }
-
-    fn deny(&self, denial: &Denial) -> process::ProcessError {
-        let worker = &self.worker;
-        worker.warnings.warn(&worker.plugin, &worker.service.name, denial);
-        process::ProcessError::Denied(denial.for_guest())
     }
 
     /// How long a command may run: what the plugin asks for, but not beyond the call's deadline, so
