@@ -20,6 +20,41 @@ pub fn execute(file: &Path) -> Result<String, LoadError> {
     Ok(text)
 }
 
+/// A line for the config, and the interfaces of which any asks for it.
+type Grant = (&'static [&'static str], &'static str);
+
+const GRANTS: [Grant; 6] = [
+    (
+        &["process", "children"],
+        "exec = [[\"PROGRAM\", \"ARGUMENT\"]]  # it runs commands: say which",
+    ),
+    (&["wasi:cli/environment"], "env = []  # names of variables, if it reads any"),
+    (
+        &["wasi:sockets/tcp-create-socket", "wasi:sockets/types"],
+        "connect = []  # \"ADDRESS:PORT\", if it connects to any",
+    ),
+    (
+        &["wasi:sockets/udp-create-socket", "wasi:sockets/types"],
+        "udp = []  # \"ADDRESS:PORT\", if it sends datagrams to any",
+    ),
+    (
+        &["wake-on-lan"],
+        "wake_on_lan = [\"BROADCAST-ADDRESS\"]  # it wakes machines: in which network",
+    ),
+    (
+        &["wasi:filesystem/preopens"],
+        "read = []  # folders, if it reads files; `write` for those that it changes",
+    ),
+];
+
+fn is_imported(inspection: &Inspection, interface: &str) -> bool {
+    if interface.contains(':') {
+        inspection.imports_wasi(interface)
+    } else {
+        inspection.imports_ours(interface)
+    }
+}
+
 fn describe(text: &mut String, file: &Path, inspection: &Inspection) -> std::fmt::Result {
     writeln!(text, "{} ({})", file.display(), ByteSize(inspection.size as u64))?;
     exports(text, inspection)?;
@@ -62,16 +97,13 @@ fn grants(text: &mut String, file: &Path, inspection: &Inspection) -> std::fmt::
     writeln!(text, "\nFor the config:\n")?;
     writeln!(text, "[plugins.{name}]")?;
     writeln!(text, "wasm = {}", toml::Value::from(file.display().to_string()))?;
-    let (exec, env) =
-        (inspection.imports_ours("process"), inspection.imports_wasi("wasi:cli/environment"));
-    if exec || env {
+    let is_asked_for = |(imports, _): &&Grant| imports.iter().any(|of| is_imported(inspection, of));
+    let grants: Vec<_> = GRANTS.iter().filter(is_asked_for).collect();
+    if !grants.is_empty() {
         writeln!(text, "[plugins.{name}.allow]")?;
     }
-    if exec {
-        writeln!(text, "exec = [[\"PROGRAM\", \"ARGUMENT\"]]  # it runs commands: say which")?;
-    }
-    if env {
-        writeln!(text, "env = []  # names of variables, if it reads any")?;
+    for (_, line) in grants {
+        writeln!(text, "{line}")?;
     }
     Ok(())
 }

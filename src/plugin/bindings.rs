@@ -18,7 +18,7 @@ mod generated {
 
 pub(super) use generated::Plugin as World;
 pub(super) use generated::dormouse::plugin::{
-    log, process, settings, state, target, types, wake_on_lan,
+    children, log, process, settings, state, target, types, wake_on_lan,
 };
 pub(super) use generated::exports::dormouse::plugin::{gate, idleness, lifecycle, readiness};
 

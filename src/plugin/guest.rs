@@ -12,6 +12,7 @@ use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use crate::config::{self, Plugin};
 
 use super::allowance::{Allowance, Memory};
+use super::children::Children;
 use super::grants::{self, Denial, FolderFault};
 use super::process::Runner;
 use super::sockets;
@@ -30,6 +31,7 @@ pub(super) struct Worker {
     /// The plugin's settings as JSON.
     pub(super) settings: String,
     pub(super) state: Arc<Space>,
+    pub(super) children: Arc<Children>,
     pub(super) warnings: Arc<grants::Warnings>,
     pub(super) runner: Runner,
 }

@@ -18,7 +18,7 @@
 //!                                      │
 //!   deciders ── answers ── decide      └─ Guest    once an instance: its store
 //!                                          ├ host/*, stdio, voice, state_store
-//!                                          └ process: the runner of commands
+//!                                          └ process: the runner of commands; children
 //! ```
 
 mod allowance;
@@ -28,6 +28,7 @@ mod blame;
 mod builtin;
 mod cache;
 mod call;
+mod children;
 mod deciders;
 mod engine;
 mod error;
@@ -57,6 +58,7 @@ use crate::decide;
 
 use self::bindings::{gate, idleness, readiness};
 use self::call::Caller;
+use self::children::ChildStore;
 use self::deciders::{PluginGate, PluginIdleness, PluginJudge, PluginLifecycle};
 use self::engine::Ticker;
 use self::guest::{Guest, Worker};
@@ -75,6 +77,7 @@ pub struct Host {
     ticker: Arc<Ticker>,
     cache: Option<Cache>,
     states: StateStore,
+    children: ChildStore,
     runner: Runner,
     components: Mutex<HashMap<PluginSource, Arc<OnceCell<Arc<Loaded>>>>>,
     warnings: Mutex<HashMap<String, Arc<grants::Warnings>>>,
@@ -101,12 +104,14 @@ impl Host {
         let refused = |error: wasmtime::Error| HostError::Engine(LoadFault::reason(&error));
         let engine = engine::new(cache.clone()).map_err(refused)?;
         let ticker = Ticker::start(&engine).map_err(HostError::Clock)?;
+        let runner = Runner::new();
         Ok(Host {
             linker: Arc::new(host::linker(&engine).map_err(refused)?),
             ticker: Arc::new(ticker),
             cache,
             states: StateStore::new(&config.state_dir),
-            runner: Runner::new(),
+            children: ChildStore::new(&config.state_dir, runner.clone()),
+            runner,
             components: Mutex::default(),
             warnings: Mutex::default(),
         })
@@ -184,7 +189,7 @@ impl Host {
         let Some(functions) = loaded.lifecycle.clone() else {
             return Err(self.lacks(plugin, service, Decision::Lifecycle, &loaded));
         };
-        let caller = self.caller(plugin, service, loaded);
+        let caller = self.caller(plugin, service, loaded).await;
         Ok(Arc::new(PluginLifecycle { caller, functions }))
     }
 
@@ -235,13 +240,13 @@ impl Host {
         let plugin = config.plugin(id);
         let loaded = self.load(plugin).await?;
         match functions(&loaded) {
-            Some(functions) => Ok(Some((self.caller(plugin, service, loaded), functions))),
+            Some(functions) => Ok(Some((self.caller(plugin, service, loaded).await, functions))),
             None if demanded => Err(self.lacks(plugin, service, decision, &loaded)),
             None => Ok(None),
         }
     }
 
-    fn caller(
+    async fn caller(
         &self,
         plugin: &config::Plugin,
         service: &config::Service,
@@ -249,6 +254,8 @@ impl Host {
     ) -> Caller {
         let hooks = plugin.hooks_of.is_some();
         let state = self.states.space(&plugin.name, hooks, &service.name, plugin.limits.state);
+        let children =
+            self.children.space(&plugin.name, hooks, &service.name, plugin.limits.children).await;
         let warnings = {
             let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(warnings.entry(plugin.name.clone()).or_default())
@@ -258,6 +265,7 @@ impl Host {
             service: service.clone(),
             settings: plugin.settings.to_string(),
             state,
+            children,
             warnings,
             runner: self.runner.clone(),
         };

@@ -78,7 +78,7 @@ impl StateStore {
         service: &str,
         limit: usize,
     ) -> Arc<Space> {
-        let name = file_name(plugin, hooks, service);
+        let name = file_name(plugin, hooks, service, "state");
         let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
         let space = spaces.entry(name).or_insert_with_key(|name| {
             Arc::new(Space {
@@ -140,7 +140,8 @@ impl Space {
         let done = tokio::task::spawn_blocking(move || {
             let mut changed = values.clone().unwrap_or_default();
             if change(&mut changed)? {
-                write(&file, &changed).map_err(|error| failed(&file, "written", error))?;
+                write_whole(&file, &encode_values(&changed))
+                    .map_err(|error| failed(&file, "written", error))?;
                 *values = Some(changed);
             }
             Ok(())
@@ -180,11 +181,11 @@ fn failed(file: &Path, verb: &'static str, error: io::Error) -> StateError {
 
 /// A name that belongs to this plugin and service alone, and can't lead out of the folder: all but
 /// letters, digits, `-` and `_` is written as `%XX`.
-fn file_name(plugin: &str, hooks: bool, service: &str) -> String {
+pub(super) fn file_name(plugin: &str, hooks: bool, service: &str, ending: &str) -> String {
     let kind = if hooks { "hooks" } else { "plugin" };
     let name = format!("{kind}+{}+{}", encode(plugin), encode(service));
     let name = if name.len() > LONGEST_NAME { hex(&Sha256::digest(name)) } else { name };
-    name + ".state"
+    format!("{name}.{ending}")
 }
 
 fn encode(name: &str) -> String {
@@ -224,13 +225,15 @@ fn read(file: &Path) -> io::Result<Values> {
     Ok(Values::new())
 }
 
-fn write(file: &Path, values: &Values) -> io::Result<()> {
+/// Puts `bytes` in the place of what is in `file`: as a whole or not at all, and for its owner
+/// alone.
+pub(super) fn write_whole(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("/"));
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     // Values may be secrets: the folder is ours alone, even if it was there before.
     fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
     let mut written = tempfile::NamedTempFile::new_in(folder)?;
-    written.write_all(&encode_values(values))?;
+    written.write_all(bytes)?;
     written.as_file().sync_all()?;
     written.persist(file)?;
     fs::File::open(folder)?.sync_all()
@@ -283,13 +286,13 @@ mod tests {
     #[test]
     fn file_names_do_not_lead_out_of_the_folder_and_do_not_meet() {
         let names = [
-            file_name("../../etc", false, "/passwd"),
-            file_name("a+b", false, "c"),
-            file_name("a", false, "b+c"),
-            file_name("shell", true, "c"),
-            file_name("shell", false, "c"),
-            file_name(&"x".repeat(300), false, "c"),
-            file_name(&"x".repeat(301), false, "c"),
+            file_name("../../etc", false, "/passwd", "state"),
+            file_name("a+b", false, "c", "state"),
+            file_name("a", false, "b+c", "state"),
+            file_name("shell", true, "c", "state"),
+            file_name("shell", false, "c", "state"),
+            file_name(&"x".repeat(300), false, "c", "state"),
+            file_name(&"x".repeat(301), false, "c", "state"),
         ];
         for (index, name) in names.iter().enumerate() {
             assert!(!name.contains(['/', '\0']) && !name.starts_with('.') && name.len() < 250);

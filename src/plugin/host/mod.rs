@@ -1,5 +1,6 @@
 //! The functions that guests may import: one file for each interface of `wit/`, and WASI.
 
+mod children;
 mod log;
 mod process;
 mod settings;

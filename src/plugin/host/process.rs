@@ -64,14 +64,16 @@ impl Guest {
 
 impl From<runner::Output> for process::Output {
     fn from(output: runner::Output) -> Self {
-        process::Output {
-            exit: match output.exit {
-                runner::Exit::Status(status) => process::Exit::Status(status),
-                runner::Exit::Signal(signal) => process::Exit::Signal(signal),
-                runner::Exit::TimedOut => process::Exit::TimedOut,
-            },
-            stdout: output.stdout,
-            stderr: output.stderr,
+        process::Output { exit: output.exit.into(), stdout: output.stdout, stderr: output.stderr }
+    }
+}
+
+impl From<runner::Exit> for process::Exit {
+    fn from(exit: runner::Exit) -> Self {
+        match exit {
+            runner::Exit::Status(status) => process::Exit::Status(status),
+            runner::Exit::Signal(signal) => process::Exit::Signal(signal),
+            runner::Exit::TimedOut => process::Exit::TimedOut,
         }
     }
 }
