@@ -8,9 +8,12 @@
 
 mod answers;
 mod budgets;
+mod children;
 mod commands;
+mod folders;
 mod imports;
 mod instances;
+mod network;
 mod state;
 mod traps;
 

@@ -299,9 +299,9 @@ impl Children {
     async fn read(&self) -> Option<Record> {
         let file = self.file.clone();
         let read = tokio::task::spawn_blocking(move || {
-            Record::read(&file).or_else(|error| match record::put_aside(&file) {
-                Ok(aside) => Err(format!("{error}. It is put aside as `{}`", aside.display())),
-                Err(_) => Err(error.to_string()),
+            Record::read(&file).map_err(|error| match record::put_aside(&file) {
+                Ok(aside) => format!("{error}. It is put aside as `{}`", aside.display()),
+                Err(_) => error.to_string(),
             })
         });
         match read.await {

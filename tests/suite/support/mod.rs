@@ -9,6 +9,7 @@ pub(crate) mod command;
 pub(crate) mod guest;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod reach;
 pub(crate) mod relay;
 pub(crate) mod source;
 pub(crate) mod stage;
