@@ -311,7 +311,10 @@ impl Guest {
     pub(crate) fn import(mut self, item: &str, function: &str, name: &str, shape: &str) -> Guest {
         // Those of the current version are in the world already.
         if !item.starts_with("dormouse:plugin/") || self.imports.is_empty() {
-            self.imports.push(item_of_world("import", item));
+            let item = item_of_world("import", item);
+            if !self.imports.contains(&item) {
+                self.imports.push(item);
+            }
         }
         let module = match item.split_once(": ") {
             Some((_, shape)) if shape.starts_with("func") => "$root",

@@ -33,7 +33,8 @@ fn family(address: SocketAddr) -> u8 {
     u8::from(address.is_ipv6())
 }
 
-/// Leaves the function with the error that the last call returned, whose payload is so far behind.
+/// Leaves the function with the error that the last call returned, whose payload is so far behind:
+/// as far as the payload of a success has to be aligned.
 fn or_tell(payload: u32) -> String {
     format!(
         "(if (i32.load8_u (i32.const {RETURNED})) (then (return (call $fail (i32.const 3)
@@ -68,7 +69,8 @@ impl Guest {
                 "(func $connect (result i32) (local $socket i32)
                     (call $make_tcp (i32.const {family}) {result}) {tell}
                     (local.set $socket (i32.load (i32.const {handle})))
-                    (call $start_connect (local.get $socket) (call $network) {address} {result}) {tell}
+                    (call $start_connect (local.get $socket) (call $network) {address} {result})
+                    {tell_1}
                     (call $block (call $subscribe (local.get $socket)))
                     (call $finish_connect (local.get $socket) {result}) {tell}
                     (call $read (i32.load (i32.const {handle})) (i64.const 100) {result}) {tell}
@@ -76,6 +78,7 @@ impl Guest {
                         (i32.load (i32.const {handle})) (i32.load (i32.const {length}))))",
                 family = family(address),
                 address = flat(address),
+                tell_1 = or_tell(1),
                 handle = RETURNED + 4,
                 length = RETURNED + 8,
             ))
@@ -94,10 +97,11 @@ impl Guest {
                 "(func $bind_tcp (result i32)
                     (call $make_tcp (i32.const {family}) (i32.const {RETURNED})) {tell}
                     (call $start_bind_tcp (i32.load (i32.const {handle})) (call $network) {address}
-                        (i32.const {RETURNED})) {tell}
+                        (i32.const {RETURNED})) {tell_1}
                     (call $done))",
                 family = family(address),
                 tell = or_tell(4),
+                tell_1 = or_tell(1),
                 address = flat(address),
                 handle = RETURNED + 4,
             ))
@@ -159,8 +163,8 @@ impl Guest {
             "(func $datagram (result i32) (local $socket i32) (local $out i32)
                 (call $make_udp (i32.const {family}) {result}) {tell}
                 (local.set $socket (i32.load (i32.const {handle})))
-                (call $start_bind (local.get $socket) (call $network) {from} {result}) {tell}
-                (call $finish_bind (local.get $socket) {result}) {tell}
+                (call $start_bind (local.get $socket) (call $network) {from} {result}) {tell_1}
+                (call $finish_bind (local.get $socket) {result}) {tell_1}
                 (call $stream (local.get $socket) (i32.const 1) {address} {result}) {tell}
                 (local.set $out (i32.load (i32.const {second})))
                 (call $check_send (local.get $out) {result}) {tell_8}
@@ -168,6 +172,7 @@ impl Guest {
                 (call $done))",
             family = family(address),
             tell = or_tell(4),
+            tell_1 = or_tell(1),
             tell_8 = or_tell(8),
             from = flat(from),
             address = flat(address),
