@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::addresses::AddressMistake;
 use super::http_grant::HttpMistake;
+use super::reach::ReachMistake;
 use super::values::{DurationMistake, ProgramMistake};
 
 /// A place in the text of a config: a range of bytes.
@@ -230,6 +231,15 @@ pub enum Problem {
         first: &'static str,
         /// The other.
         second: &'static str,
+    },
+    /// A grant for a part of the network that is none.
+    BadReach {
+        /// The key.
+        key: String,
+        /// What was written.
+        text: String,
+        /// Why it is none.
+        mistake: ReachMistake,
     },
     /// A setting that JSON can't hold.
     NotJson {

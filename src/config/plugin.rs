@@ -284,6 +284,18 @@ pub(super) fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Li
         |value, faults| value.count(256, "from 1 to 256", faults),
         faults,
     );
+    let handles = table.take_or(
+        "handles",
+        default.handles,
+        |value, faults| value.count(65536, "from 1 to 65536", faults),
+        faults,
+    );
+    let children = table.take_or(
+        "children",
+        default.children,
+        |value, faults| value.count(1024, "from 1 to 1024", faults),
+        faults,
+    );
     table.finish(faults);
     Some(Limits {
         memory: memory?,
@@ -293,5 +305,7 @@ pub(super) fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Li
         log_lines: log_lines?,
         state: state?,
         requests: requests?,
+        handles: handles?,
+        children: children?,
     })
 }

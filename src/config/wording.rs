@@ -104,6 +104,9 @@ impl Problem {
             Problem::TwoKeys { section, first, second } => {
                 format!("`{}` has both `{first}` and `{second}`", shown(section))
             }
+            Problem::BadReach { key, text, mistake } => {
+                format!("`{}` can't be `{}`: {}", shown(key), shown(text), mistake.what())
+            }
             Problem::NotJson { key, text } => {
                 format!("the setting `{}` can't be `{}`", shown(key), shown(text))
             }
@@ -176,6 +179,7 @@ impl Problem {
             | Problem::BadHttp { .. }
             | Problem::BadHex { .. }
             | Problem::TwoKeys { .. }
+            | Problem::BadReach { .. }
             | Problem::NotJson { .. }
             | Problem::UnknownBuiltin { .. }
             | Problem::NoHook { .. } => None,
@@ -262,6 +266,7 @@ impl Problem {
             Problem::TwoKeys { first, second, .. } => {
                 format!("keep one of them: delete `{first}` or `{second}`")
             }
+            Problem::BadReach { mistake, text, .. } => mistake.remedy(text),
             Problem::NotJson { .. } => {
                 "settings reach the plugin as JSON, which has no such number; a string may help"
                     .into()

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use humantime::format_duration;
 use wasmtime::Trap;
-use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::{I32Exit, ResourceTableError};
 
 use crate::config::Limits;
 use crate::decide::{Failure, FailureKind};
@@ -93,6 +93,13 @@ impl Call<'_> {
                 ),
                 format!("If it needs more, raise {}", self.limit("memory")),
             ),
+            Ending::Trapped(error) if holds_too_much(error) => (
+                format!(
+                    "wanted more than {} sockets, files and streams at once in `{function}`",
+                    limits.handles
+                ),
+                format!("If it needs more, raise {}", self.limit("handles")),
+            ),
             Ending::Trapped(error) => (trapped(function, error), self.plugins_fault()),
         };
         let mut message = format!("{} {what}. {remedy}", self.worker.who());
@@ -141,6 +148,14 @@ impl Call<'_> {
             None => "This is a fault of the plugin: report it to its author".to_owned(),
         }
     }
+}
+
+/// Whether a call ended because the table of the instance's resources is full.
+fn holds_too_much(error: &wasmtime::Error) -> bool {
+    let full = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(ResourceTableError::Full))
+    };
+    error.chain().any(full)
 }
 
 /// A time that a plugin has asked for.

@@ -111,11 +111,12 @@ async fn fresh_instance(host: &Host, stage: &Config, loaded: Loaded) -> Result<u
     let current = Arc::new(Current::new(version));
     let caller = host
         .caller_of(&stage.plugins[0], &stage.services[0], current)
+        .await
         .map_err(|error| error.to_string())?;
     let question =
         Question { function: "its beginning", deadline: DEADLINE, deadline_key: DeadlineKey::Call };
     let loaded = caller.current.loaded();
-    let mut store = caller.store(&loaded);
+    let mut store = caller.store(&loaded).map_err(|failure| failure.message)?;
     let begun = caller.begin(&mut store, question);
     let instance = loaded.pre.instantiate_async(&mut store);
     let made = caller.wait(&begun, instance).await.map(Ok);

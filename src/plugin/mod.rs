@@ -19,7 +19,7 @@
 //!   deciders ── answers ── decide      └─ Guest    once an instance: its store
 //!                                          ├ host/*, stdio, voice, state_store
 //!                                          ├ http: requests
-//!                                          └ process: the runner of commands
+//!                                          └ process: the runner of commands; children
 //! ```
 //!
 //! `trial` is the way in for authors: one decision at a time, with everything that it did written
@@ -32,6 +32,7 @@ mod blame;
 mod builtin;
 mod cache;
 mod call;
+mod children;
 mod counters;
 mod current;
 mod deciders;
@@ -46,6 +47,7 @@ mod inspect;
 mod interface;
 mod load;
 pub mod process;
+mod sockets;
 mod state_store;
 mod stdio;
 mod text;
@@ -65,6 +67,7 @@ use crate::config::{self, Config, Decider, PluginSource};
 use crate::decide;
 
 use self::call::Caller;
+use self::children::ChildStore;
 use self::counters::{Accounts, Holder};
 use self::current::{Current, Need};
 use self::deciders::{PluginGate, PluginIdleness, PluginJudge, PluginLifecycle};
@@ -80,6 +83,7 @@ use self::watch::Watched;
 pub use self::counters::{Counts, PluginCounts};
 pub use self::error::{HostError, LoadError, LoadFault};
 pub use self::exports::Loaded;
+pub use self::grants::FolderFault;
 pub use self::inspect::{Import, InspectError, Inspection, inspect};
 pub use self::interface::Decision;
 
@@ -92,6 +96,7 @@ pub struct Host {
     ticker: Arc<Ticker>,
     cache: Option<Cache>,
     states: StateStore,
+    children: ChildStore,
     runner: Runner,
     /// Whom plugins trust, by their `ca`.
     trust: Mutex<HashMap<Option<PathBuf>, Arc<Trust>>>,
@@ -128,12 +133,14 @@ impl Host {
         let refused = |error: wasmtime::Error| HostError::Engine(LoadFault::reason(&error));
         let engine = engine::new(cache.clone()).map_err(refused)?;
         let ticker = Ticker::start(&engine).map_err(HostError::Clock)?;
+        let runner = Runner::new();
         Ok(Host {
             linker: Arc::new(host::linker(&engine).map_err(refused)?),
             ticker: Arc::new(ticker),
             cache,
             states: StateStore::new(&config.state_dir),
-            runner: Runner::new(),
+            children: ChildStore::new(&config.state_dir, runner.clone()),
+            runner,
             components: Mutex::default(),
             watched: Mutex::default(),
             accounts: Accounts::default(),
@@ -168,7 +175,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// If it can't be loaded.
+    /// If it can't be loaded, or a folder that it may use is not there.
     pub async fn load(&self, plugin: &config::Plugin) -> Result<Arc<Loaded>, LoadError> {
         self.current(plugin).await.map(|current| current.loaded())
     }
@@ -202,7 +209,10 @@ impl Host {
             }
             Ok(current)
         });
-        current.await.cloned()
+        let current = current.await.cloned()?;
+        let folders = grants::check_folders(plugin);
+        folders.map_err(|fault| self.error(plugin, LoadFault::Folder(fault)))?;
+        Ok(current)
     }
 
     /// How the components that were loaded came to their native code. Without a cache, nothing is
@@ -299,11 +309,11 @@ impl Host {
         if !current.claim(need) {
             return Err(self.lacks(plugin, service, decision, &current.loaded()));
         }
-        self.caller_of(plugin, service, current)
+        self.caller_of(plugin, service, current).await
     }
 
     /// What calls `current`, which is the component of `plugin`.
-    fn caller_of(
+    async fn caller_of(
         &self,
         plugin: &config::Plugin,
         service: &config::Service,
@@ -312,6 +322,8 @@ impl Host {
         let hooks = plugin.hooks_of.is_some();
         let state = self.states.space(&plugin.name, hooks, &service.name, plugin.limits.state);
         let counters = self.accounts.of(plugin);
+        let children =
+            self.children.space(&plugin.name, hooks, &service.name, plugin.limits.children).await;
         let warnings = {
             let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
             let recorder = self.recorder.clone();
@@ -323,6 +335,7 @@ impl Host {
             service: service.clone(),
             settings: plugin.settings.to_string(),
             state,
+            children,
             warnings,
             counters,
             runner: self.runner.clone(),

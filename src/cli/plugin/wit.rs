@@ -11,10 +11,12 @@ use crate::telemetry::printable;
 pub(super) const FOLDER: &str = "dormouse-plugin-0.1.0";
 
 /// The files of the version that this Dormouse speaks: names and contents.
-pub(super) const FILES: [(&str, &str); 4] = [
+pub(super) const FILES: [(&str, &str); 6] = [
+    ("children.wit", include_str!("../../../wit/dormouse-plugin-0.1.0/children.wit")),
     ("decisions.wit", include_str!("../../../wit/dormouse-plugin-0.1.0/decisions.wit")),
     ("host.wit", include_str!("../../../wit/dormouse-plugin-0.1.0/host.wit")),
     ("types.wit", include_str!("../../../wit/dormouse-plugin-0.1.0/types.wit")),
+    ("wake-on-lan.wit", include_str!("../../../wit/dormouse-plugin-0.1.0/wake-on-lan.wit")),
     ("worlds.wit", include_str!("../../../wit/dormouse-plugin-0.1.0/worlds.wit")),
 ];
 
