@@ -3,6 +3,7 @@
 //! Those about a rule of the lifecycle have its number, as in `src/lifecycle/tests/stories.rs`.
 
 mod beginning;
+mod children;
 mod connected;
 mod exiting;
 mod failing;
