@@ -7,7 +7,8 @@
 //!
 //! - There are never more children than `limits.children`.
 //! - A child that runs is written down ([`record`]), before it is started and after. The next
-//!   Dormouse finds it again by its number and the time of its start, and ends it when it exits.
+//!   Dormouse finds it again, by its number and the time of its start, or by a mark in its
+//!   environment if it was just being started. It ends it when it exits.
 //! - A number that belongs to somebody else by then is left alone.
 //! - Of two Dormice with one state folder, the second keeps its hands off the children of the first.
 
@@ -22,9 +23,12 @@ use rustix::process::Signal;
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
-use self::record::Record;
-use super::process::{Command, Exit, Identity, InputError, Kept, Runner, SpawnError};
+use self::record::{Record, Trace};
+use super::process::{Command, Exit, Identity, InputError, Kept, Runner, SpawnError, leader_with};
 use super::state_store::file_name;
+
+/// The variable by which a child is found whose number was not written down yet.
+const MARK: &str = "DORMOUSE_CHILD";
 
 /// Why something was not done with a child. Displays as a sentence for people.
 #[derive(Debug, thiserror::Error)]
@@ -137,6 +141,8 @@ struct Known {
     /// The Dormouse that had children here when this one came.
     other: Option<Identity>,
     running: BTreeMap<String, Running>,
+    /// How many have been started.
+    starts: u64,
     /// How the last ones have ended, the latest at the end.
     ended: Vec<(String, Option<Exit>)>,
 }
@@ -161,7 +167,7 @@ impl Children {
         }
     }
 
-    async fn start_now(self: &Arc<Self>, command: Command) -> Result<u32, ChildError> {
+    async fn start_now(self: &Arc<Self>, mut command: Command) -> Result<u32, ChildError> {
         let mut known = self.known.lock().await;
         if let Some(other) = known.other.filter(|other| other.is_alive()) {
             return Err(ChildError::Shared(other.pid));
@@ -173,7 +179,11 @@ impl Children {
         if known.running.len() >= self.limit {
             return Err(ChildError::TooMany(self.limit));
         }
-        let written = self.write_down(&known, Some(&name)).await;
+        known.starts += 1;
+        let mark = self.mark(&name, known.starts);
+        let written =
+            self.write_down(&known, Some((name.clone(), Trace::Mark(mark.clone())))).await;
+        command.environment.push((MARK.to_owned(), mark));
         written.map_err(|error| ChildError::Record { file: self.file.clone(), error })?;
         // Its end waits for the lock, so it finds what is noted here.
         let started = self.runner.keep(&command, self.at_end(name.clone()));
@@ -247,14 +257,14 @@ impl Children {
             known.other = Some(record.owner);
             return;
         }
-        for (child, identity) in record.children {
-            let Some(identity) = identity else {
+        for (child, trace) in record.children {
+            let Some(identity) = trace.follow().await else {
                 tracing::warn!(
                     service,
                     plugin,
                     child,
-                    "this child was about to be started when Dormouse ended unexpectedly. Whether it \
-                     runs is not known: look for it with `ps`, and end it if it should not be there"
+                    "a child was just being started when an earlier Dormouse ended unexpectedly, and \
+                     is not found. If it runs under another user, look for it with `ps`, and end it"
                 );
                 continue;
             };
@@ -373,13 +383,33 @@ impl Children {
         }
     }
 
+    /// A text that no other child has, of whatever Dormouse.
+    fn mark(&self, name: &str, number: u64) -> String {
+        let started = Identity::own().map_or(0, |own| own.started);
+        let (plugin, service, pid) = (&self.plugin, &self.service, std::process::id());
+        format!("{plugin}/{service}/{name}/{pid}/{started}/{number}")
+    }
+
     /// Writes down who runs, and who is about to be started.
-    async fn write_down(&self, known: &Known, starting: Option<&str>) -> io::Result<()> {
-        let running = known.running.iter();
-        let running = running.map(|(name, child)| (name.clone(), Some(child.process.identity())));
-        let children = running.chain(starting.map(|name| (name.to_owned(), None))).collect();
+    async fn write_down(&self, known: &Known, starting: Option<(String, Trace)>) -> io::Result<()> {
+        let trace = |child: &Running| Trace::Process(child.process.identity());
+        let running = known.running.iter().map(|(name, child)| (name.clone(), trace(child)));
+        let children = running.chain(starting).collect();
         let file = self.file.clone();
         let written = tokio::task::spawn_blocking(move || Record::new(children)?.write(&file));
         written.await.map_err(io::Error::other)?
+    }
+}
+
+impl Trace {
+    /// The process to which it leads, if one can be seen.
+    async fn follow(self) -> Option<Identity> {
+        match self {
+            Trace::Process(process) => Some(process),
+            Trace::Mark(mark) => {
+                let looking = tokio::task::spawn_blocking(move || leader_with(MARK, &mark));
+                looking.await.ok().flatten()
+            }
+        }
     }
 }

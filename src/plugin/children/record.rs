@@ -1,8 +1,8 @@
 //! What is written down about children, so that the next Dormouse finds them should this one crash.
 //!
 //! A file for each plugin and service that has children, beside what the plugin keeps. It is written
-//! before a child is started and again when its number is known: so a child is never running without
-//! being named here, and one that is named without a number may or may not have come to life.
+//! before a child is started and again when its number is known, so a child never runs without being
+//! named here. Until its number is known it has a mark in its environment, by which it is found.
 
 use std::fs;
 use std::io;
@@ -23,13 +23,22 @@ pub(super) struct Record {
     pub(super) owner: Identity,
     /// Since which start of the machine all these numbers are true.
     boot: String,
-    /// The children by their names; one without an identity was about to be started.
-    pub(super) children: Vec<(String, Option<Identity>)>,
+    /// The children by their names.
+    pub(super) children: Vec<(String, Trace)>,
+}
+
+/// How a child is found again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Trace {
+    /// It runs as this process.
+    Process(Identity),
+    /// It is about to be started, with this mark in its environment.
+    Mark(String),
 }
 
 impl Record {
     /// A record of this Dormouse.
-    pub(super) fn new(children: Vec<(String, Option<Identity>)>) -> io::Result<Record> {
+    pub(super) fn new(children: Vec<(String, Trace)>) -> io::Result<Record> {
         Ok(Record { owner: Identity::own()?, boot: boot()?, children })
     }
 
@@ -59,10 +68,10 @@ impl Record {
 
     fn encode(&self) -> Value {
         let identity = |of: &Identity| json!({ "pid": of.pid, "started": of.started });
-        let children = self
-            .children
-            .iter()
-            .map(|(name, child)| json!({ "name": name, "process": child.as_ref().map(identity) }));
+        let children = self.children.iter().map(|(name, trace)| match trace {
+            Trace::Process(process) => json!({ "name": name, "process": identity(process) }),
+            Trace::Mark(mark) => json!({ "name": name, "mark": mark }),
+        });
         json!({
             "version": VERSION,
             "boot": self.boot,
@@ -81,11 +90,11 @@ fn decode(value: &Value) -> Option<Record> {
         Some(Identity { pid, started: of["started"].as_u64()? })
     };
     let child = |child: &Value| {
-        let process = match &child["process"] {
-            Value::Null => None,
-            process => Some(identity(process)?),
+        let trace = match child["mark"].as_str() {
+            Some(mark) => Trace::Mark(mark.to_owned()),
+            None => Trace::Process(identity(&child["process"])?),
         };
-        Some((child["name"].as_str()?.to_owned(), process))
+        Some((child["name"].as_str()?.to_owned(), trace))
     };
     let children: Option<Vec<_>> = value["children"].as_array()?.iter().map(child).collect();
     Some(Record {
@@ -113,7 +122,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.children");
         let known = Identity { pid: 7, started: 9 };
-        let children = vec![("a".to_owned(), Some(known)), ("b".to_owned(), None)];
+        let children = vec![
+            ("a".to_owned(), Trace::Process(known)),
+            ("b".to_owned(), Trace::Mark("m".to_owned())),
+        ];
         let record = Record::new(children).unwrap();
         record.write(&file).unwrap();
         assert_eq!(Record::read(&file).unwrap(), Some(record));
@@ -123,7 +135,10 @@ mod tests {
     fn without_children_there_is_no_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.children");
-        Record::new(vec![("a".to_owned(), None)]).unwrap().write(&file).unwrap();
+        Record::new(vec![("a".to_owned(), Trace::Mark("m".to_owned()))])
+            .unwrap()
+            .write(&file)
+            .unwrap();
         Record::new(Vec::new()).unwrap().write(&file).unwrap();
         assert!(!file.exists());
         Record::new(Vec::new()).unwrap().write(&file).unwrap();
@@ -134,7 +149,7 @@ mod tests {
     fn a_record_of_an_earlier_start_of_the_machine_says_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.children");
-        let mut record = Record::new(vec![("a".to_owned(), None)]).unwrap();
+        let mut record = Record::new(vec![("a".to_owned(), Trace::Mark("m".to_owned()))]).unwrap();
         record.boot = "another".to_owned();
         record.write(&file).unwrap();
         assert_eq!(Record::read(&file).unwrap(), None);

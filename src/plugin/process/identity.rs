@@ -19,8 +19,7 @@ impl Identity {
     ///
     /// If there is none, or `/proc` does not say.
     pub fn of(pid: u32) -> io::Result<Identity> {
-        let (_, started) = state_and_start(pid)?;
-        Ok(Identity { pid, started })
+        Ok(Identity { pid, started: Stat::of(pid)?.started })
     }
 
     /// This process.
@@ -34,14 +33,25 @@ impl Identity {
 
     /// Whether this process lives. A zombie doesn't.
     pub fn is_alive(self) -> bool {
-        state_and_start(self.pid)
-            .is_ok_and(|(state, started)| started == self.started && !matches!(state, 'Z' | 'X'))
+        Stat::of(self.pid)
+            .is_ok_and(|stat| stat.started == self.started && !matches!(stat.state, 'Z' | 'X'))
     }
 }
 
-fn state_and_start(pid: u32) -> io::Result<(char, u64)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    parse(&stat).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+/// The leader of a process group that was started with the variable `name` set to `value`, as far as
+/// `/proc` shows: not if it belongs to another user by now.
+pub fn leader_with(name: &str, value: &str) -> Option<Identity> {
+    let variable = format!("{name}={value}");
+    let processes = fs::read_dir("/proc").ok()?;
+    let pids = processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let is_marked = |pid: &u32| {
+        let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        environment.split(|byte| *byte == 0).any(|set| set == variable.as_bytes())
+    };
+    let leads = |pid: &u32| Stat::of(*pid).is_ok_and(|stat| stat.group == Some(*pid));
+    // Its children have the variable as well, and may lead groups of their own.
+    let found = pids.filter(leads).filter(is_marked).filter_map(|pid| Identity::of(pid).ok());
+    found.min_by_key(|found| found.started)
 }
 
 /// What the kernel calls the time since the machine was started: another one after each start.
@@ -53,13 +63,31 @@ pub fn boot() -> io::Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }
 
-/// The third and the 22nd field of `/proc/PID/stat`. The second one is the process's name, which may
-/// have spaces and brackets in it.
-fn parse(stat: &str) -> Option<(char, u64)> {
-    let (_, from_third) = stat.rsplit_once(") ")?;
-    let mut fields = from_third.split(' ');
-    let state = fields.next()?.chars().next()?;
-    Some((state, fields.nth(18)?.parse().ok()?))
+/// Some fields of `/proc/PID/stat`.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    /// `R`, `S`, `Z` and so on.
+    state: char,
+    /// The process group, if this process can see it.
+    group: Option<u32>,
+    started: u64,
+}
+
+impl Stat {
+    fn of(pid: u32) -> io::Result<Stat> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Stat::parse(&stat).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))
+    }
+
+    /// The third, the fifth and the 22nd field. The second one is the process's name, which may have
+    /// spaces and brackets in it.
+    fn parse(stat: &str) -> Option<Stat> {
+        let (_, from_third) = stat.rsplit_once(") ")?;
+        let mut fields = from_third.split(' ');
+        let state = fields.next()?.chars().next()?;
+        let group = fields.nth(1)?.parse().ok().filter(|group| *group > 0);
+        Some(Stat { state, group, started: fields.nth(16)?.parse().ok()? })
+    }
 }
 
 #[cfg(test)]
@@ -70,10 +98,11 @@ mod tests {
     #[test]
     fn the_start_of_a_process_is_found_whatever_its_name_is() {
         let rest = "S 1 2 3 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 987654 1 2";
-        assert_eq!(parse(&format!("7 (sh) {rest}")), Some(('S', 987_654)));
-        assert_eq!(parse(&format!("7 (a) b (c) {rest}")), Some(('S', 987_654)));
-        assert_eq!(parse("7 (sh) S 1"), None);
-        assert_eq!(parse(""), None);
+        let found = Some(Stat { state: 'S', group: Some(2), started: 987_654 });
+        assert_eq!(Stat::parse(&format!("7 (sh) {rest}")), found);
+        assert_eq!(Stat::parse(&format!("7 (a) b (c) {rest}")), found);
+        assert_eq!(Stat::parse("7 (sh) S 1"), None);
+        assert_eq!(Stat::parse(""), None);
     }
 
     #[test]

@@ -43,7 +43,7 @@ use tokio_util::task::TaskTracker;
 
 use self::capture::{Capture, Captured};
 use self::group::Group;
-pub use self::identity::{Identity, boot};
+pub use self::identity::{Identity, boot, leader_with};
 pub use self::kept::{InputError, Kept};
 use self::lines::{Lines, Origin, Stream};
 pub use self::spawn_error::SpawnError;

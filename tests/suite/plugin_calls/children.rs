@@ -325,10 +325,15 @@ async fn the_end_of_a_child_that_was_found_again_is_noticed() {
 
 /// Writes down a child of an earlier Dormouse.
 fn write_record(stage: &Stage, owner: Identity, process: &str) {
+    write_trace(stage, owner, &format!(r#""process":{process}"#));
+}
+
+/// Writes down a child of an earlier Dormouse, and how it is found.
+fn write_trace(stage: &Stage, owner: Identity, trace: &str) {
     let boot = dormouse::plugin::process::boot().unwrap();
     let text = format!(
         r#"{{"version":1,"boot":"{boot}","owner":{{"pid":{},"started":{}}},
-            "children":[{{"name":"c","process":{process}}}]}}"#,
+            "children":[{{"name":"c",{trace}}}]}}"#,
         owner.pid, owner.started
     );
     fs::create_dir_all(&stage.config.state_dir).unwrap();
@@ -338,12 +343,22 @@ fn write_record(stage: &Stage, owner: Identity, process: &str) {
 /// A process that has nothing to do with Dormouse.
 struct Stranger(std::process::Child);
 
+/// A Dormouse that is not there any more.
+fn gone() -> Identity {
+    Identity { pid: std::process::id(), started: 0 }
+}
+
 impl Stranger {
     fn new() -> Stranger {
+        Stranger::with_variable("STRANGER", "1")
+    }
+
+    fn with_variable(name: &str, value: &str) -> Stranger {
         let mut command = std::process::Command::new("/bin/sleep");
         Stranger(
             std::os::unix::process::CommandExt::process_group(&mut command, 0)
                 .arg("1000")
+                .env(name, value)
                 .spawn()
                 .unwrap(),
         )
@@ -366,8 +381,7 @@ async fn a_number_that_belongs_to_somebody_else_is_left_alone() {
     let stage = stage(&keeping("true", KILL, ""));
     let stranger = Stranger::new();
     let Identity { pid, started } = stranger.identity();
-    let gone = Identity { pid: std::process::id(), started: 0 };
-    write_record(&stage, gone, &format!(r#"{{"pid":{pid},"started":{}}}"#, started - 1));
+    write_record(&stage, gone(), &format!(r#"{{"pid":{pid},"started":{}}}"#, started - 1));
     let (host, log) = (stage.host(), Log::capture());
     let deciders = deciders(&host, &stage).await;
     assert!(log.events().iter().any(|event| event.message().contains("that is not known")));
@@ -378,13 +392,29 @@ async fn a_number_that_belongs_to_somebody_else_is_left_alone() {
 }
 
 #[tokio::test]
-async fn a_child_that_may_have_been_started_in_a_crash_is_reported() {
+async fn a_child_that_was_being_started_in_a_crash_is_found_by_its_mark() {
+    let stage = stage(&keeping("true", KILL, ""));
+    let child = Stranger::with_variable("DORMOUSE_CHILD", "a mark");
+    let _other = Stranger::with_variable("DORMOUSE_CHILD", "another mark");
+    write_trace(&stage, gone(), r#""mark":"a mark""#);
+    let (host, log) = (stage.host(), Log::capture());
+    let deciders = deciders(&host, &stage).await;
+    let found = log.events().into_iter().find(|event| event.message().contains("is taken over"));
+    let pid = child.identity().pid;
+    assert_eq!(found.expect("it is told").fields["pid"], pid.to_string());
+    assert_eq!(status(&deciders).await, RUNNING);
+    host.shutdown().await;
+    assert!(!is_alive(pid));
+}
+
+#[tokio::test]
+async fn a_child_that_was_being_started_in_a_crash_and_is_not_found_is_reported() {
     let stage = stage(&keeping(SCRIPT, KILL, ""));
-    write_record(&stage, Identity { pid: std::process::id(), started: 0 }, "null");
+    write_trace(&stage, gone(), r#""mark":"a mark that nobody has""#);
     let (host, log) = (stage.host(), Log::capture());
     let deciders = deciders(&host, &stage).await;
     let warned = |event: &Event| {
-        event.level == Level::WARN && event.message().contains("Whether it runs is not known")
+        event.level == Level::WARN && event.message().contains("is not found. If it runs")
     };
     assert!(log.events().iter().any(warned));
     assert_eq!(status(&deciders).await, UNKNOWN);
