@@ -32,32 +32,49 @@ pub fn run(names: &[&str]) -> Result<(), String> {
         return Err(format!("there is no plugin in `{name}`: there are `{known}`, and `all`"));
     }
     for name in names {
-        let component =
-            build(name).map_err(|problem| format!("the plugin in {name}: {problem}"))?;
-        test(name, &component)?;
+        install_tools(name).map_err(|problem| format!("the plugin in {name}: {problem}"))?;
+        build_and_test(name)?;
     }
     Ok(())
 }
 
-fn build(name: &str) -> Result<PathBuf, String> {
-    let folder = cargo::root().join("examples/plugins").join(name);
-    let readme = String::from_utf8_lossy(&files::read(&folder.join("README.md"))?).into_owned();
+/// Builds and tests the plugin in a language whose tools are there.
+pub fn build_and_test(name: &str) -> Result<(), String> {
+    let component = build(name).map_err(|problem| format!("the plugin in {name}: {problem}"))?;
+    test(name, &component)
+}
 
-    let tools = readme::commands(&readme, "Tools")?;
+fn install_tools(name: &str) -> Result<(), String> {
+    let folder = folder(name);
+    let tools = commands(&folder, "Tools")?;
     let done = folder.join(TOOLS_DONE);
-    if !fs::read_to_string(&done).is_ok_and(|done| done == tools) {
-        announce(&format!("installing the tools for {name}"));
-        shell(&folder, &tools, "installing the tools")?;
-        files::create_folder(&folder.join("build"))?;
-        files::write(&done, tools.as_bytes())?;
+    if fs::read_to_string(&done).is_ok_and(|done| done == tools) {
+        return Ok(());
     }
+    announce(&format!("installing the tools for {name}"));
+    shell(&folder, &tools, "installing the tools")?;
+    files::create_folder(&folder.join("build"))?;
+    files::write(&done, tools.as_bytes())
+}
+
+fn build(name: &str) -> Result<PathBuf, String> {
     announce(&format!("building the plugin in {name}"));
+    let folder = folder(name);
     let component = folder.join(COMPONENT);
     files::remove(&component)?;
-    shell(&folder, &readme::commands(&readme, "Build")?, "building it")?;
+    shell(&folder, &commands(&folder, "Build")?, "building it")?;
     let size = files::read(&component)?.len();
     announce(&format!("the plugin in {name} has {size} bytes"));
     Ok(component)
+}
+
+fn folder(name: &str) -> PathBuf {
+    cargo::root().join("examples/plugins").join(name)
+}
+
+fn commands(folder: &Path, title: &str) -> Result<String, String> {
+    let readme = files::read(&folder.join("README.md"))?;
+    readme::commands(&String::from_utf8_lossy(&readme), title)
 }
 
 fn test(name: &str, component: &Path) -> Result<(), String> {

@@ -14,7 +14,7 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
     guests.arg("--target-dir").arg(cargo::guest_target_folder());
     cargo::run(&mut guests, "testing the guest components")?;
 
-    languages::run(&["rust"])?;
+    languages::build_and_test("rust")?;
 
     // One profile for all of it, so that the compiler of plugins is built once.
     if !cargo::has_subcommand("nextest") {
