@@ -10,9 +10,11 @@ fn the_files_are_written_and_found_again() {
     insta::assert_snapshot!(plugin(&folder, &["wit"]), @"
 exit status: 0
 ----- stdout -----
+wrote wit/children.wit
 wrote wit/decisions.wit
 wrote wit/host.wit
 wrote wit/types.wit
+wrote wit/wake-on-lan.wit
 wrote wit/worlds.wit
 ----- stderr -----
 ");
@@ -48,7 +50,7 @@ fn a_folder_that_can_not_be_made_is_told() {
 exit status: 1
 ----- stdout -----
 ----- stderr -----
-error: `wit/decisions.wit` can't be written: Not a directory (os error 20)
+error: `wit/children.wit` can't be written: Not a directory (os error 20)
   = help: name a folder that you may write to
 ");
 }
