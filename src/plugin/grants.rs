@@ -88,6 +88,18 @@ pub(super) fn command_variable(name: &str) -> Result<(), Denial> {
     }
 }
 
+/// `plugin` wanted to keep more in its state than `limits.state` lets it.
+pub(super) fn more_state(plugin: &Plugin) -> Denial {
+    let limit = bytesize::ByteSize(plugin.limits.state as u64);
+    Denial {
+        wanted: format!("keep more than {limit} in its state"),
+        remedy: format!(
+            "If it needs more, raise `limits.state` in `[plugins.{}]`.",
+            toml_key(&plugin.name)
+        ),
+    }
+}
+
 /// Grants `allow.env`: the variables of Dormouse's environment that `plugin` may see.
 pub(super) fn environment(plugin: &Plugin) -> Vec<(String, String)> {
     let value = |name: &String| std::env::var_os(name).map(|value| (name.clone(), value));

@@ -23,6 +23,14 @@ use super::voice::{Loudness, Voice};
 /// How many resources of WASI (streams, clocks, errors) an instance may hold at once.
 const RESOURCES: usize = 4096;
 
+/// How many handles an instance may hold at once, those of its own resources and tasks included. They
+/// take Dormouse's memory, and none of the guest's.
+const HANDLES: usize = 4 * RESOURCES;
+
+/// How many bytes may cross into Dormouse in one call of a function, an answer included: far more than
+/// there is to say. What is larger than its place is refused only when it is here.
+const CROSSING: usize = 8 << 20;
+
 /// How many random bytes a guest gets at once.
 const RANDOM_BYTES: u64 = 64 << 10;
 
@@ -93,9 +101,10 @@ impl Guest {
         };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
-        // A list may name the same bytes again and again: what crosses into Dormouse in one call is
-        // bounded like the memory that it comes from.
-        store.set_hostcall_fuel(limits.memory);
+        // A list may name the same bytes again and again: what crosses into Dormouse is no smaller than
+        // the memory that it comes from by itself.
+        store.set_hostcall_fuel(limits.memory.min(CROSSING));
+        store.set_max_component_handles(HANDLES);
         let allowance = Arc::clone(&store.data().allowance);
         allowance.attach(&mut store);
         store
