@@ -3,7 +3,7 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::support::guest::Guest;
@@ -179,7 +179,8 @@ fn has_all(line: &str, texts: &[&str]) -> bool {
 /// What a process has.
 #[derive(Debug)]
 struct Traces {
-    descriptors: usize,
+    /// What they lead to.
+    descriptors: Vec<PathBuf>,
     children: Vec<u32>,
     memory: u64,
 }
@@ -189,11 +190,12 @@ impl Traces {
         let descriptors = fs::read_dir(format!("/proc/{pid}/fd")).expect("a process");
         let mut children = children_of(pid);
         children.extend(zombies_of(pid));
-        Traces { descriptors: descriptors.count(), children, memory: memory(pid, "VmRSS") }
+        let descriptors = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        Traces { descriptors: descriptors.collect(), children, memory: memory(pid, "VmRSS") }
     }
 
     fn are_within(&self, before: &Traces) -> bool {
-        self.descriptors <= before.descriptors
+        self.descriptors.len() <= before.descriptors.len()
             && self.children.iter().all(|child| before.children.contains(child))
             && self.memory <= before.memory + LASTING
     }
