@@ -10,10 +10,14 @@
 #[path = "../tests/suite/support/guest.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod guest;
+#[path = "../tests/conformance/porter.rs"]
+mod porter;
 #[path = "../tests/suite/support/stage.rs"]
 #[expect(dead_code, reason = "the tests use the rest")]
 mod stage;
 
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
@@ -98,5 +102,27 @@ fn starts(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, calls, commands, starts);
+/// The example plugin, in each language in which `cargo xtask plugins LANG` has built it. A knock
+/// writes the state to the disk; settings that are wrong end the conversation before that.
+fn languages(criterion: &mut Criterion) {
+    let runtime = Runtime::new().unwrap_or_else(|error| panic!("{error}"));
+    for language in ["rust", "c", "go", "python", "javascript"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/plugins").join(language);
+        let Ok(component) = fs::read(folder.join("build/porter.wasm")) else { continue };
+        for (name, seconds) in [("a knock", 1), ("reads its settings", 0)] {
+            let stage = porter::stage(&component, serde_json::json!({ "seconds": seconds }));
+            let (_host, deciders) = deciders(&runtime, &stage);
+            let gate = deciders.gate.clone().unwrap_or_else(|| panic!("it has a gate"));
+            criterion.bench_function(&format!("should-wake in {language}: {name}"), |bench| {
+                bench.iter(|| {
+                    runtime.block_on(async {
+                        gate.converse(client()).should_wake(Phase::Asleep, b"hello").await
+                    })
+                });
+            });
+        }
+    }
+}
+
+criterion_group!(benches, calls, commands, starts, languages);
 criterion_main!(benches);

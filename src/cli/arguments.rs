@@ -7,6 +7,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::demo::Part;
+use super::plugin::PluginCommand;
 use super::{Failure, usage};
 use crate::config::Flags;
 use crate::telemetry::{self, Format};
@@ -30,11 +31,8 @@ pub(super) enum Task {
         /// The file that is named.
         config: Option<PathBuf>,
     },
-    /// Look into a component.
-    Inspect {
-        /// Its file.
-        file: PathBuf,
-    },
+    /// Work with a plugin.
+    Plugin(PluginCommand),
     /// Show what Dormouse does, or play a part in that.
     Demo(Part),
     /// Write a completion script.
@@ -88,7 +86,7 @@ pub(super) enum Command {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Work with plugins.
+    /// Write, try and look into plugins.
     Plugin {
         #[command(subcommand)]
         command: PluginCommand,
@@ -117,16 +115,6 @@ impl Command {
             Command::Completions { .. } => "completions",
         }
     }
-}
-
-#[derive(Debug, Subcommand)]
-pub(super) enum PluginCommand {
-    /// Show which decisions a component makes, and what it needs for that.
-    Inspect {
-        /// The component: a `.wasm` file.
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
 }
 
 #[derive(Debug, Args)]
@@ -204,9 +192,7 @@ pub(super) fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Invo
         Some(command) if !given.is_empty() => return Err(usage::both(&given, &command)),
         Some(Command::Run { config }) => Task::Proxy(Source::File(config.config)),
         Some(Command::Check { config }) => Task::Check { config: config.config },
-        Some(Command::Plugin { command: PluginCommand::Inspect { file } }) => {
-            Task::Inspect { file }
-        }
+        Some(Command::Plugin { command }) => Task::Plugin(command),
         Some(Command::Demo { part }) => Task::Demo(part),
         Some(Command::Completions { shell }) => Task::Completions { shell },
         None => Task::Proxy(Source::Flags(arguments.one_service.complete()?)),

@@ -9,8 +9,8 @@ use std::path::Path;
 
 use super::{Complaint, Failure, failure, load, warn};
 use crate::config::{
-    self, Config, Decider, ExecGrant, OnGateError, OnIdlenessError, Plugin, PluginId, PluginSource,
-    Service, Severity, Wakes,
+    self, Config, Decider, ExecGrant, FolderGrant, OnGateError, OnIdlenessError, Plugin, PluginId,
+    PluginSource, Reach, Service, Severity, Wakes,
 };
 use crate::telemetry::printable;
 
@@ -235,6 +235,25 @@ impl Checked<'_> {
             grants.extend(plugin.allow.exec.iter().map(|exec| format!("{name} may {}", run(exec))));
             grants.extend(plugin.allow.env.iter().map(|env| format!("{name} may read ${env}")));
             grants.extend(plugin.allow.http.iter().map(|http| format!("{name} may send {http}")));
+            let reach = |reach: &Reach| match reach {
+                Reach::Target => format!("{} (its target)", service.target),
+                Reach::Addresses { .. } => reach.to_string(),
+            };
+            let allow = &plugin.allow;
+            grants.extend(
+                allow.connect.iter().map(|to| format!("{name} may connect to {}", reach(to))),
+            );
+            grants.extend(
+                allow.udp.iter().map(|to| format!("{name} may send to {} by UDP", reach(to))),
+            );
+            grants.extend(
+                allow.wake_on_lan.iter().map(|to| format!("{name} may send magic packets to {to}")),
+            );
+            let folder = |folder: &FolderGrant| folder.path.display().to_string();
+            grants.extend(allow.read.iter().map(|of| format!("{name} may read in {}", folder(of))));
+            grants.extend(
+                allow.write.iter().map(|of| format!("{name} may read and write in {}", folder(of))),
+            );
         }
         if grants.is_empty() {
             grants.push("none".into());

@@ -20,6 +20,8 @@ pub enum Failure {
     BadConfig(Faults),
     /// Something else, or several things. Never empty.
     Complaints(Vec<Complaint>),
+    /// What failed has been told on stdout, as the command's result.
+    Told,
     /// Stdout can't be written.
     Output(io::Error),
 }
@@ -78,6 +80,7 @@ impl Failure {
                 tell(Severity::Error, &complaints);
                 ExitCode::FAILURE
             }
+            Failure::Told => ExitCode::FAILURE,
             // A reader that has read enough, such as `head`.
             Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 ExitCode::SUCCESS

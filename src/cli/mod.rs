@@ -9,12 +9,11 @@ mod check;
 mod completions;
 mod demo;
 mod failure;
-pub mod inspect;
+mod plugin;
 mod plugins;
 mod run;
 mod usage;
 
-use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -45,12 +44,7 @@ fn execute(invocation: &Invocation) -> Result<(), Failure> {
             }
             demo::execute()
         }
-        Task::Inspect { file } => {
-            let text = inspect::execute(file)
-                .map_err(|error| Failure::from(Complaint::new(error.to_string())))?;
-            std::io::stdout().write_all(text.as_bytes())?;
-            Ok(())
-        }
+        Task::Plugin(command) => plugin::execute(command),
         Task::Check { config } => check::execute(config.as_deref(), plugins::exports),
         Task::Completions { shell } => completions::execute(*shell),
     }

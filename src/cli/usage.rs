@@ -17,11 +17,11 @@ pub(super) fn both(flags: &[&str], command: &Command) -> Failure {
 pub(super) fn missing(given: &[&str], missing: &[&str]) -> Failure {
     if given.is_empty() {
         let message = "there is nothing to do without a command, such as `dormouse demo`";
-        return failure(ErrorKind::MissingSubcommand, message);
+        return wrong(ErrorKind::MissingSubcommand, message);
     }
     let missing = missing.join("\n  ");
     let message = format!("one service needs these flags as well:\n  {missing}");
-    failure(ErrorKind::MissingRequiredArgument, &message)
+    wrong(ErrorKind::MissingRequiredArgument, &message)
 }
 
 /// A better word than clap's where an unknown flag is a known one in the wrong place, or the
@@ -52,7 +52,7 @@ fn better(error: &clap::Error, arguments: &[OsString]) -> Option<Failure> {
     });
     if command.is_none() && name == "config" {
         let message = format!("`{unknown}` stands behind a command: `dormouse run --config FILE`");
-        return Some(failure(ErrorKind::UnknownArgument, &message));
+        return Some(wrong(ErrorKind::UnknownArgument, &message));
     }
     match (meant.as_slice(), command) {
         ([], _) => None,
@@ -60,7 +60,7 @@ fn better(error: &clap::Error, arguments: &[OsString]) -> Option<Failure> {
         ([_], None) => None,
         (several, None) => {
             let message = format!("`{unknown}` could be `{}`", several.join("` or `"));
-            Some(failure(ErrorKind::UnknownArgument, &message))
+            Some(wrong(ErrorKind::UnknownArgument, &message))
         }
     }
 }
@@ -71,10 +71,10 @@ fn conflict(flags: &str, command: &str) -> Failure {
          The flags describe one service, and no command stands beside them;\n  \
          `run` and `check` read their services from a config file. Choose one of the two."
     );
-    failure(ErrorKind::ArgumentConflict, &message)
+    wrong(ErrorKind::ArgumentConflict, &message)
 }
 
 /// A failure in clap's form: message, usage, where to read more.
-fn failure(kind: ErrorKind, message: &str) -> Failure {
+pub(super) fn wrong(kind: ErrorKind, message: &str) -> Failure {
     Failure::Usage(Box::new(Arguments::command().error(kind, message)))
 }

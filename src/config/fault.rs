@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::addresses::AddressMistake;
 use super::http_grant::HttpMistake;
+use super::reach::ReachMistake;
 use super::values::{DurationMistake, ProgramMistake};
 
 /// A place in the text of a config: a range of bytes.
@@ -72,6 +73,13 @@ pub enum Problem {
     },
     /// A config without services.
     NoServices,
+    /// A script that can't be read.
+    NoScript {
+        /// Why.
+        why: String,
+    },
+    /// A script without steps.
+    NoSteps,
 
     /// A key that means nothing here.
     UnknownKey {
@@ -207,6 +215,31 @@ pub enum Problem {
         text: String,
         /// Why it isn't one.
         mistake: HttpMistake,
+    },
+    /// Bytes that are not written in hexadecimal digits.
+    BadHex {
+        /// The key.
+        key: &'static str,
+        /// What was written.
+        text: String,
+    },
+    /// Two keys of which only one may be there.
+    TwoKeys {
+        /// Where.
+        section: String,
+        /// The one.
+        first: &'static str,
+        /// The other.
+        second: &'static str,
+    },
+    /// A grant for a part of the network that is none.
+    BadReach {
+        /// The key.
+        key: String,
+        /// What was written.
+        text: String,
+        /// Why it is none.
+        mistake: ReachMistake,
     },
     /// A setting that JSON can't hold.
     NotJson {

@@ -9,7 +9,7 @@ use super::commands::Hooks;
 use super::fault::{Fault, Problem};
 use super::folders::Surroundings;
 use super::values::{self, Folder, YEAR};
-use super::{Config, DRAIN, Faults, PluginId, Relay, Target, plugin, service};
+use super::{Config, DRAIN, Faults, Plugin, PluginId, Relay, Service, Target, plugin, service};
 
 /// The name of the service that the flags describe.
 const NAME: &str = "default";
@@ -61,15 +61,21 @@ fn understand(flags: &Flags, faults: &mut Vec<Fault>) -> Option<Config> {
         let (listen, target) = (listen.to_string(), target.to_string());
         faults.push(Fault::of(Problem::Loop { listen, target }));
     }
+    let service = service::plain(NAME, listen, target, PluginId(0), cooldown?);
+    Some(of_one(service, plugin::shell(NAME, &hooks?)))
+}
+
+/// The config of one service, whose only plugin is this one.
+pub(super) fn of_one(service: Service, plugin: Plugin) -> Config {
     let surroundings = Surroundings::of_process();
-    Some(Config {
+    Config {
         drain: DRAIN,
         relay: Relay::default(),
         state_dir: surroundings.state(),
         cache_dir: surroundings.cache(),
-        services: vec![service::plain(NAME, listen, target, PluginId(0), cooldown?)],
-        plugins: vec![plugin::shell(NAME, &hooks?)],
-    })
+        services: vec![service],
+        plugins: vec![plugin],
+    }
 }
 
 fn checked<T>(

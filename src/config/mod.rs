@@ -19,11 +19,14 @@ mod http_grant;
 mod http_path;
 mod model;
 mod plugin;
+mod reach;
 mod reader;
 mod render;
+pub mod script;
 mod service;
 mod settings;
 mod syntax;
+pub mod trial;
 mod values;
 mod wording;
 
@@ -40,6 +43,7 @@ pub use http_grant::{HttpGrant, HttpMistake, HttpServer};
 pub use http_path::{HttpPath, PathMistake};
 pub use model::*;
 pub use plugin::BUILTINS;
+pub use reach::ReachMistake;
 pub use render::{Faults, message};
 pub use values::{DurationMistake, ProgramMistake};
 pub use wording::EXAMPLE;
@@ -87,10 +91,23 @@ pub fn locate(given: Option<&Path>) -> Result<PathBuf, Faults> {
 ///
 /// All faults of the file at once, warnings among them.
 pub fn read(path: &Path) -> Result<(Config, Faults), Faults> {
+    read_as(path, |problem| problem, understand)
+}
+
+/// Reads the file at `path` as what `understand` makes of its text: `None` only if there are faults.
+/// `unreadable` has the last word on why it can't be read at all.
+fn read_as<T>(
+    path: &Path,
+    unreadable: impl FnOnce(Problem) -> Problem,
+    understand: impl FnOnce(&str, &Path, &mut Vec<Fault>) -> Option<T>,
+) -> Result<(T, Faults), Faults> {
     let shown = path.display().to_string();
     let bytes = match load(path) {
         Ok(bytes) => bytes,
-        Err(problem) => return Err(Faults::in_file(&shown, "", vec![Fault::of(problem)])),
+        Err(problem) => {
+            let fault = Fault::of(unreadable(problem));
+            return Err(Faults::in_file(&shown, "", vec![fault]));
+        }
     };
     let text = match String::from_utf8(bytes) {
         Ok(text) => text,
@@ -103,13 +120,23 @@ pub fn read(path: &Path) -> Result<(Config, Faults), Faults> {
         }
     };
     let mut faults = Vec::new();
-    let config = understand(&text, path, &mut faults);
+    let understood = understand(&text, path, &mut faults);
+    judged(understood, Faults::in_file(&shown, &text, faults))
+}
+
+/// What was understood, with its warnings, unless something is wrong.
+fn judged<T>(understood: Option<T>, faults: Faults) -> Result<(T, Faults), Faults> {
     let is_bad = faults.iter().any(|fault| fault.severity() == Severity::Error);
-    let faults = Faults::in_file(&shown, &text, faults);
-    match config {
-        Some(config) if !is_bad => Ok((config, faults)),
+    match understood {
+        Some(understood) if !is_bad => Ok((understood, faults)),
         _ => Err(faults),
     }
+}
+
+/// The folder of `path`, to which the paths in it are relative.
+fn folder_of(path: &Path, faults: &mut Vec<Fault>) -> Option<Folder> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    Folder::new(folder).map_err(|reason| faults.push(Fault::of(Problem::BadFolder { reason }))).ok()
 }
 
 /// The bytes of the file.
@@ -139,10 +166,7 @@ fn understand(text: &str, path: &Path, faults: &mut Vec<Fault>) -> Option<Config
         faults.extend(syntax::faults(errors, text));
         return None;
     }
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let folder = Folder::new(folder)
-        .map_err(|reason| faults.push(Fault::of(Problem::BadFolder { reason })))
-        .ok()?;
+    let folder = folder_of(path, faults)?;
     let surroundings = Surroundings::of_process();
     let mut table = Table::root(tree.get_ref());
     let drain = table.take_or(

@@ -4,11 +4,13 @@
 //! bounds, paths are absolute. [`super::read`] builds it from what a user wrote.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, SocketAddrV4};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::HttpGrant;
+use ipnet::IpNet;
 
 /// The whole config.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,6 +204,16 @@ pub struct Grants {
     pub env: Vec<String>,
     /// HTTP requests that it may send. No two servers of them have one name.
     pub http: Vec<HttpGrant>,
+    /// Where it may connect to by TCP.
+    pub connect: Vec<Reach>,
+    /// Where it may send datagrams to, and get answers from, by UDP.
+    pub udp: Vec<Reach>,
+    /// Broadcast addresses, with their ports, to which it may send magic packets.
+    pub wake_on_lan: Vec<SocketAddrV4>,
+    /// Folders that it may read.
+    pub read: Vec<FolderGrant>,
+    /// Folders that it may read and change.
+    pub write: Vec<FolderGrant>,
 }
 
 /// A command that a plugin may run.
@@ -211,6 +223,52 @@ pub struct ExecGrant {
     pub program: String,
     /// The arguments that it must have, or `None` if it may have any.
     pub arguments: Option<Vec<String>>,
+}
+
+/// A part of the network that a plugin may reach.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The target of the service that it works for.
+    Target,
+    /// Addresses and ports.
+    Addresses {
+        /// The addresses; never IPv4 in the form of IPv6, and no bits behind the prefix.
+        network: IpNet,
+        /// The ports; never 0, never empty.
+        ports: RangeInclusive<u16>,
+    },
+}
+
+impl fmt::Display for Reach {
+    /// As one writes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reach::Addresses { network, ports } = self else {
+            return f.write_str("target");
+        };
+        let address = network.addr();
+        if address.is_ipv6() {
+            write!(f, "[{address}]")?
+        } else {
+            write!(f, "{address}")?
+        }
+        if network.prefix_len() < network.max_prefix_len() {
+            write!(f, "/{}", network.prefix_len())?;
+        }
+        match (*ports.start(), *ports.end()) {
+            (1, u16::MAX) => f.write_str(":*"),
+            (first, last) if first == last => write!(f, ":{first}"),
+            (first, last) => write!(f, ":{first}-{last}"),
+        }
+    }
+}
+
+/// A folder that a plugin may use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderGrant {
+    /// The folder, by its absolute path.
+    pub path: PathBuf,
+    /// The path under which the plugin sees it: as it is written in the config.
+    pub name: String,
 }
 
 /// What a plugin may use up.
@@ -230,6 +288,10 @@ pub struct Limits {
     pub state: usize,
     /// How many HTTP requests one call may have open at once.
     pub requests: usize,
+    /// How many sockets, files, streams and other resources of WASI one instance may hold at once.
+    pub handles: usize,
+    /// How many processes it may keep beyond a call for one service.
+    pub children: usize,
 }
 
 impl Default for Limits {
@@ -242,6 +304,8 @@ impl Default for Limits {
             log_lines: 1000,
             state: 1 << 20,
             requests: 16,
+            handles: 256,
+            children: 16,
         }
     }
 }

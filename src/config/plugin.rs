@@ -18,7 +18,8 @@ pub const BUILTINS: &[&str] = &["shell"];
 pub(super) const SHELL: &str = "shell";
 
 const PLUGIN: &str = "`[plugins.NAME]` with `wasm = \"FILE.wasm\"`";
-const LIMITS: &str = "a table, such as `{ memory = \"64MiB\", cpu = \"1s\" }`";
+pub(super) const LIMITS: &str = "a table, such as `{ memory = \"64MiB\", cpu = \"1s\" }`";
+
 /// All plugins of a config: those that are declared, and of these the ones that are used.
 pub(super) struct Plugins {
     declared: Vec<Declared>,
@@ -245,7 +246,7 @@ fn sum(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<Option<[u8; 32]>> {
 }
 
 /// `limits`: what a plugin may use up.
-fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
+pub(super) fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
     let default = Limits::default();
     let least = Duration::from_millis(1);
     let time = |value: &Value<'_>, faults: &mut Vec<Fault>| {
@@ -283,6 +284,18 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
         |value, faults| value.count(256, "from 1 to 256", faults),
         faults,
     );
+    let handles = table.take_or(
+        "handles",
+        default.handles,
+        |value, faults| value.count(65536, "from 1 to 65536", faults),
+        faults,
+    );
+    let children = table.take_or(
+        "children",
+        default.children,
+        |value, faults| value.count(1024, "from 1 to 1024", faults),
+        faults,
+    );
     table.finish(faults);
     Some(Limits {
         memory: memory?,
@@ -292,5 +305,7 @@ fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
         log_lines: log_lines?,
         state: state?,
         requests: requests?,
+        handles: handles?,
+        children: children?,
     })
 }

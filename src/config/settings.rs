@@ -22,6 +22,15 @@ pub(super) fn read(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<serde_j
     json(value, faults)
 }
 
+/// A whole file of settings, which the plugin gets as JSON.
+pub(super) fn read_all(table: &Table<'_>, faults: &mut Vec<Fault>) -> Option<serde_json::Value> {
+    let entries = table.entries().into_iter();
+    // Each is read, so that each fault is told.
+    let entries: Vec<_> =
+        entries.map(|(name, _, value)| Some((name.to_owned(), json(&value, faults)?))).collect();
+    entries.into_iter().collect::<Option<serde_json::Map<_, _>>>().map(Into::into)
+}
+
 /// A value as JSON; dates become strings.
 fn json(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<serde_json::Value> {
     let not_json = |text: &str| {

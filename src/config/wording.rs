@@ -36,6 +36,8 @@ impl Problem {
                 format!("paths can't be resolved: {}", shown(reason))
             }
             Problem::NoServices => "this config has no services".into(),
+            Problem::NoScript { why } => shown(why),
+            Problem::NoSteps => "this script has no steps".into(),
             Problem::UnknownKey { key, section, .. } if section.is_empty() => {
                 format!("unknown key `{}`", shown(key))
             }
@@ -96,6 +98,15 @@ impl Problem {
             Problem::BadHttp { text, mistake } => {
                 format!("`http` can't be `{}`: {}", shown(text), shown(&mistake.what()))
             }
+            Problem::BadHex { key, text } => {
+                format!("`{key}` is not in hexadecimal digits: `{}`", shown(text))
+            }
+            Problem::TwoKeys { section, first, second } => {
+                format!("`{}` has both `{first}` and `{second}`", shown(section))
+            }
+            Problem::BadReach { key, text, mistake } => {
+                format!("`{}` can't be `{}`: {}", shown(key), shown(text), mistake.what())
+            }
             Problem::NotJson { key, text } => {
                 format!("the setting `{}` can't be `{}`", shown(key), shown(text))
             }
@@ -154,6 +165,8 @@ impl Problem {
             | Problem::Syntax { .. }
             | Problem::BadFolder { .. }
             | Problem::NoServices
+            | Problem::NoScript { .. }
+            | Problem::NoSteps
             | Problem::OutOfRange { .. }
             | Problem::BadSize { .. }
             | Problem::BadSum { .. }
@@ -164,6 +177,9 @@ impl Problem {
             | Problem::BadProgram { .. }
             | Problem::BadVariable { .. }
             | Problem::BadHttp { .. }
+            | Problem::BadHex { .. }
+            | Problem::TwoKeys { .. }
+            | Problem::BadReach { .. }
             | Problem::NotJson { .. }
             | Problem::UnknownBuiltin { .. }
             | Problem::NoHook { .. } => None,
@@ -200,6 +216,10 @@ impl Problem {
                 "keep the config in a folder that exists and whose path is UTF-8".into()
             }
             Problem::NoServices => format!("a service looks like this:\n{EXAMPLE}"),
+            Problem::NoScript { .. } => "check the path after `--script`".into(),
+            Problem::NoSteps => {
+                "a step looks like this:\n[[step]]\ncall = \"start\"\nexpect = { answer = \"done\" }".into()
+            }
             Problem::UnknownKey { meant: Some(_), .. } => return None,
             Problem::UnknownKey { known, .. } => {
                 format!("the keys here are {}", either(known, "and"))
@@ -240,6 +260,13 @@ impl Problem {
                 "write the name alone, such as \"HOME\": without `$` and without a value".into()
             }
             Problem::BadHttp { mistake, .. } => mistake.remedy(),
+            Problem::BadHex { .. } => {
+                "two digits make a byte, with spaces between them as you like: \"fe 01\"".into()
+            }
+            Problem::TwoKeys { first, second, .. } => {
+                format!("keep one of them: delete `{first}` or `{second}`")
+            }
+            Problem::BadReach { mistake, text, .. } => mistake.remedy(text),
             Problem::NotJson { .. } => {
                 "settings reach the plugin as JSON, which has no such number; a string may help"
                     .into()

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
-use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 /// How much longer than its deadline a call may take that has to wait for the end of a command: one
 /// that ignores SIGTERM is killed after five seconds.
@@ -40,6 +40,12 @@ pub(super) struct CpuSpent;
 #[derive(Debug, thiserror::Error)]
 #[error("the memory is used up")]
 pub(super) struct MemorySpent;
+
+/// Did a guest end for want of memory? The limit of a heap with garbage collection comes as a trap of its
+/// own, in place of [`MemorySpent`].
+pub(super) fn is_memory_spent(error: &wasmtime::Error) -> bool {
+    error.is::<MemorySpent>() || error.downcast_ref() == Some(&Trap::AllocationTooLarge)
+}
 
 /// The allowance of an instance. Each call on it begins with a full one.
 #[derive(Debug)]
@@ -109,6 +115,11 @@ impl Allowance {
         }
     }
 
+    /// The CPU time that the call has used. Whole only once the call is over.
+    pub(super) fn used(&self) -> Duration {
+        Duration::from_nanos(self.used.load(Ordering::Relaxed))
+    }
+
     /// The CPU time of the poll that runs, in nanoseconds.
     fn current_poll(&self) -> u64 {
         thread_cpu_time().saturating_sub(self.poll_began.load(Ordering::Relaxed))
@@ -140,6 +151,11 @@ impl Memory {
     /// A cap of `limit` bytes.
     pub(super) fn new(limit: usize) -> Memory {
         Memory { limit, used: 0 }
+    }
+
+    /// What is in use, in bytes. Memories only grow, so it is the peak as well.
+    pub(super) fn used(&self) -> usize {
+        self.used
     }
 
     fn grow(&mut self, by: usize) -> wasmtime::Result<bool> {

@@ -17,7 +17,9 @@ mod generated {
 }
 
 pub(super) use generated::Plugin as World;
-pub(super) use generated::dormouse::plugin::{log, process, settings, state, target, types};
+pub(super) use generated::dormouse::plugin::{
+    children, log, process, settings, state, target, types, wake_on_lan,
+};
 pub(super) use generated::exports::dormouse::plugin::{gate, idleness, lifecycle, readiness};
 
 /// The service as plugins see it.

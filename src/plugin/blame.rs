@@ -8,15 +8,15 @@ use std::time::Duration;
 
 use humantime::format_duration;
 use wasmtime::Trap;
-use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::{I32Exit, ResourceTableError};
 
 use crate::config::Limits;
 use crate::decide::{Failure, FailureKind};
 
-use super::allowance::{CpuSpent, Ending, MemorySpent};
+use super::allowance::{CpuSpent, Ending, is_memory_spent};
 use super::bindings::types;
 use super::grants;
-use super::guest::Worker;
+use super::guest::{CROSSING, Worker};
 use super::text;
 
 /// The longest time that a plugin may ask for. Longer ones are cut to it: times are added to a
@@ -86,12 +86,19 @@ impl Call<'_> {
                 ),
                 format!("If it needs more, raise {}", self.limit("cpu")),
             ),
-            Ending::Trapped(error) if error.is::<MemorySpent>() => (
+            Ending::Trapped(error) if is_memory_spent(error) => (
                 format!(
                     "needs more memory in `{function}` than the {} that it may have",
                     memory(limits)
                 ),
                 format!("If it needs more, raise {}", self.limit("memory")),
+            ),
+            Ending::Trapped(error) if holds_too_much(error) => (
+                format!(
+                    "wanted more than {} sockets, files and streams at once in `{function}`",
+                    limits.handles
+                ),
+                format!("If it needs more, raise {}", self.limit("handles")),
             ),
             Ending::Trapped(error) => (trapped(function, error), self.plugins_fault()),
         };
@@ -143,6 +150,14 @@ impl Call<'_> {
     }
 }
 
+/// Whether a call ended because the table of the instance's resources is full.
+fn holds_too_much(error: &wasmtime::Error) -> bool {
+    let full = |cause: &(dyn std::error::Error + 'static)| {
+        matches!(cause.downcast_ref(), Some(ResourceTableError::Full))
+    };
+    error.chain().any(full)
+}
+
 /// A time that a plugin has asked for.
 pub(super) fn bounded(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds).min(LONGEST_WAIT)
@@ -178,6 +193,12 @@ fn trapped(function: &str, error: &wasmtime::Error) -> String {
         Some(trap) => trap.to_string(),
         None => {
             let reason = text::line(&error.root_cause().to_string(), 1024);
+            if reason.contains("fuel allocated for hostcalls") {
+                return format!(
+                    "handed over more than {CROSSING} bytes at once in `{function}`, which is the most \
+                     that it may"
+                );
+            }
             if reason.contains("utf-8") {
                 return format!(
                     "answered in `{function}` with a text that is not UTF-8 ({reason})"

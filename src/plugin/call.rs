@@ -18,9 +18,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use wasmtime::Store;
 
-use crate::decide::Failure;
+use crate::decide::{Failure, FailureKind};
 
-use super::allowance::{Allowance, CpuSpent, Ending, MemorySpent};
+use super::allowance::{Allowance, CpuSpent, Ending, is_memory_spent};
 use super::bindings::types;
 use super::blame::{Call, DeadlineKey};
 use super::counters::End;
@@ -59,8 +59,16 @@ impl Caller {
     }
 
     /// A store in which an instance of `loaded` can be made.
-    pub(super) fn store(&self, loaded: &Loaded) -> Store<Guest> {
-        Guest::store(loaded.pre.engine(), &self.worker, Instant::now())
+    ///
+    /// # Errors
+    ///
+    /// If something that is granted is not there any more.
+    pub(super) fn store(&self, loaded: &Loaded) -> Result<Store<Guest>, Failure> {
+        let store = Guest::store(loaded.pre.engine(), &self.worker, Instant::now());
+        store.map_err(|fault| Failure {
+            kind: FailureKind::TryAgain(None),
+            message: format!("{} can't be called: {fault}", self.worker.who()),
+        })
     }
 
     /// Begins a call on the instance in `store`.
@@ -154,7 +162,7 @@ impl Begun {
             Ending::Late if self.allowance.waits_for_command() => End::LateForCommand,
             Ending::Late => End::Late,
             Ending::Trapped(error) if error.is::<CpuSpent>() => End::OutOfCpu,
-            Ending::Trapped(error) if error.is::<MemorySpent>() => End::OutOfMemory,
+            Ending::Trapped(error) if is_memory_spent(error) => End::OutOfMemory,
             Ending::Trapped(_) => End::Crashed,
         }
     }

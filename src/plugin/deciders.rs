@@ -43,7 +43,7 @@ impl PluginLifecycle {
         };
         let cause = types::Cause::from(cause);
         let loaded = caller.current.loaded();
-        let mut store = caller.store(&loaded);
+        let mut store = caller.store(&loaded)?;
         let begun = caller.begin(&mut store, question);
         let answer = async {
             let functions = functions(&loaded.lifecycle)?;
@@ -80,7 +80,7 @@ impl Judge for PluginJudge {
             let Self { caller } = self;
             let question = caller.question("ready");
             let loaded = caller.current.loaded();
-            let mut store = caller.store(&loaded);
+            let mut store = caller.store(&loaded)?;
             let begun = caller.begin(&mut store, question);
             let answer = async {
                 let functions = functions(&loaded.readiness)?;
@@ -106,7 +106,7 @@ impl Idleness for PluginIdleness {
             let question = caller.question("should-sleep");
             let idle_for = u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX);
             let loaded = caller.current.loaded();
-            let mut store = caller.store(&loaded);
+            let mut store = caller.store(&loaded)?;
             let begun = caller.begin(&mut store, question);
             let answer = async {
                 let functions = functions(&loaded.idleness)?;
@@ -152,7 +152,7 @@ impl PluginConversation {
         let loaded = caller.current.loaded();
         let (mut store, guest) = match instance.take() {
             Some((store, guest)) => (store, Some(guest)),
-            None => (caller.store(&loaded), None),
+            None => (caller.store(&loaded)?, None),
         };
         let begun = caller.begin(&mut store, question);
         let answer = async {

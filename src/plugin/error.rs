@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use super::grants;
+use super::grants::{self, FolderFault};
 use super::interface::{Decision, PACKAGE, VERSION};
 use super::text;
 
@@ -41,6 +41,9 @@ impl fmt::Display for LoadError {
         match (&self.plugin, &self.fault) {
             // The file is in order, and the config is not.
             (_, fault @ LoadFault::LacksDecision { .. }) => fault.fmt(f),
+            (Some(plugin), LoadFault::Folder(fault)) => {
+                write!(f, "the plugin `{}` can't be used: {fault}", text::line(plugin, 200))
+            }
             (Some(plugin), fault) => {
                 let plugin = text::line(plugin, 200);
                 write!(f, "the plugin `{plugin}` can't be loaded from `{place}`: {fault}")
@@ -167,6 +170,9 @@ pub enum LoadFault {
         /// What is wrong with it.
         reason: String,
     },
+    /// A folder that the config lets it use is not there.
+    #[error(transparent)]
+    Folder(FolderFault),
     /// A service needs a decision that it does not make.
     #[error(
         "the service `{service}` has `{decision} = \"{plugin}\"`, but this plugin does not export \

@@ -2,6 +2,7 @@
 //!
 //! The store is where all grants are applied: what a guest is given is what is put in here.
 
+use std::io;
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -12,24 +13,24 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 use crate::config::{self, Plugin};
 
 use super::allowance::{Allowance, Memory};
+use super::children::Children;
 use super::counters::{self, Counters};
-use super::grants;
+use super::grants::{self, Denial, FolderFault};
 use super::http::{Hooks, Trust};
 use super::process::Runner;
+use super::sockets;
 use super::state_store::Space;
 use super::stdio::Stream;
+use super::trial::Recorder;
 use super::voice::{Loudness, Voice};
-
-/// How many resources of WASI (streams, clocks, errors) an instance may hold at once.
-const RESOURCES: usize = 4096;
-
-/// How many handles an instance may hold at once, those of its own resources and tasks included. They
-/// take Dormouse's memory, and none of the guest's.
-const HANDLES: usize = 4 * RESOURCES;
 
 /// How many bytes may cross into Dormouse in one call of a function, an answer included: far more than
 /// there is to say. What is larger than its place is refused only when it is here.
-const CROSSING: usize = 8 << 20;
+pub(super) const CROSSING: usize = 1 << 20;
+
+/// How many handles an instance may have for each that its plugin may hold: a component's own resources
+/// and tasks have some as well. They take Dormouse's memory, and none of the guest's.
+const HANDLES: usize = 4;
 
 /// How many random bytes a guest gets at once.
 const RANDOM_BYTES: u64 = 64 << 10;
@@ -41,11 +42,14 @@ pub(super) struct Worker {
     /// The plugin's settings as JSON.
     pub(super) settings: String,
     pub(super) state: Arc<Space>,
+    pub(super) children: Arc<Children>,
     pub(super) warnings: Arc<grants::Warnings>,
     pub(super) counters: Arc<Counters>,
     pub(super) runner: Runner,
     /// Whose certificates it trusts.
     pub(super) trust: Arc<Trust>,
+    /// Who takes down what the calls do, on an author's bench.
+    pub(super) recorder: Option<Arc<Recorder>>,
 }
 
 impl Worker {
@@ -54,8 +58,14 @@ impl Worker {
         counters::who(&self.plugin)
     }
 
+    /// Tells the operator about a denial. The answer is the text of the error that the guest gets.
+    pub(super) fn deny(&self, denial: &Denial) -> String {
+        self.warn(denial);
+        denial.for_guest()
+    }
+
     /// Tells the operator of a denial.
-    pub(super) fn warn(&self, denial: &grants::Denial) {
+    pub(super) fn warn(&self, denial: &Denial) {
         self.warnings.warn(&self.plugin, &self.service.name, denial);
     }
 }
@@ -78,16 +88,24 @@ pub(super) struct Guest {
 
 impl Guest {
     /// A store for a new instance of `worker`, with nothing in it that the config does not grant.
-    pub(super) fn store(engine: &Engine, worker: &Arc<Worker>, deadline: Instant) -> Store<Guest> {
+    ///
+    /// # Errors
+    ///
+    /// If a folder is granted that can't be opened.
+    pub(super) fn store(
+        engine: &Engine,
+        worker: &Arc<Worker>,
+        deadline: Instant,
+    ) -> Result<Store<Guest>, FolderFault> {
         let limits = &worker.plugin.limits;
-        let voice =
-            Arc::new(Voice::new(&worker.plugin.name, &worker.service.name, limits.log_lines));
+        let voice = Voice::new(&worker.plugin.name, &worker.service.name, limits.log_lines);
+        let voice = Arc::new(voice.heard_by(worker.recorder.as_ref()));
         let stdout = Stream::new(&voice, Loudness::Debug);
         let stderr = Stream::new(&voice, Loudness::Info);
         let mut resources = ResourceTable::new();
-        resources.set_max_capacity(RESOURCES);
+        resources.set_max_capacity(limits.handles);
         let guest = Guest {
-            wasi: wasi(&worker.plugin, &stdout, &stderr),
+            wasi: wasi(worker, &stdout, &stderr)?,
             http: Hooks::context(),
             requests: Hooks::new(worker, &voice),
             worker: Arc::clone(worker),
@@ -101,13 +119,17 @@ impl Guest {
         };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
-        // A list may name the same bytes again and again: what crosses into Dormouse is no smaller than
-        // the memory that it comes from by itself.
-        store.set_hostcall_fuel(limits.memory.min(CROSSING));
-        store.set_max_component_handles(HANDLES);
+        // The guest's memory is no bound by itself: a list may name the same bytes again and again.
+        store.set_hostcall_fuel(CROSSING);
+        store.set_max_component_handles(limits.handles.saturating_mul(HANDLES));
         let allowance = Arc::clone(&store.data().allowance);
         allowance.attach(&mut store);
-        store
+        Ok(store)
+    }
+
+    /// The memory of the instance, in bytes.
+    pub(super) fn memory_used(&self) -> usize {
+        self.memory.used()
     }
 
     /// Ends a call: nothing that it has said is kept back.
@@ -115,6 +137,9 @@ impl Guest {
         self.stdout.end_call();
         self.stderr.end_call();
         self.worker.counters.left_out(self.voice.end_call());
+        if let Some(recorder) = &self.worker.recorder {
+            recorder.measure(self.allowance.used(), self.memory.used());
+        }
     }
 }
 
@@ -140,16 +165,21 @@ impl WasiHttpView for Guest {
     }
 }
 
-/// WASI for `plugin`: clocks, random numbers, output to the log, and beyond these what is granted.
-/// No folder is opened, and no address may be connected to or looked up.
-fn wasi(plugin: &Plugin, stdout: &Stream, stderr: &Stream) -> WasiCtx {
-    WasiCtx::builder()
-        .stdout(stdout.clone())
+/// WASI for `worker`: clocks, random numbers, output to the log, and beyond these what is granted.
+fn wasi(worker: &Arc<Worker>, stdout: &Stream, stderr: &Stream) -> Result<WasiCtx, FolderFault> {
+    let plugin = &worker.plugin;
+    let mut wasi = WasiCtx::builder();
+    wasi.stdout(stdout.clone())
         .stderr(stderr.clone())
         .max_random_size(RANDOM_BYTES)
-        .envs(&grants::environment(plugin))
-        .allow_tcp(false)
-        .allow_udp(false)
-        .allow_ip_name_lookup(false)
-        .build()
+        .envs(&grants::environment(plugin));
+    sockets::grant(&mut wasi, worker);
+    for (folder, permissions) in grants::folders(plugin) {
+        let opened = wasi.preopened_dir(&folder.path, &folder.name, permissions);
+        opened.map_err(|error| {
+            let error = error.downcast::<io::Error>().unwrap_or_else(io::Error::other);
+            grants::folder_fault(folder, permissions, error)
+        })?;
+    }
+    Ok(wasi.build())
 }

@@ -1,15 +1,27 @@
-//! Looks into a component without running it: what it exports, imports, and needs.
+//! Looks into a component: what it exports and imports, and what it costs to have it there.
+//!
+//! It is compiled as a service would compile it, without the cache, and one instance is made of it
+//! with no grants. Nothing of it is called.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use wasmtime::{Config, Engine, OptLevel};
+use crate::config::{Config, PluginSource, trial};
 
-use super::error::{LoadError, LoadFault};
-use super::exports::{export_names, import_names};
+use super::blame::DeadlineKey;
+use super::call::Question;
+use super::current::{Current, Version};
+use super::error::LoadError;
+use super::exports::{Loaded, export_names, import_names};
 use super::interface::{Decision, InterfaceName};
-use super::load;
+use super::load::Sum;
+use super::{Host, HostError, load};
 
-/// What a component is made of.
+/// How long the making of an instance may take.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// What a component is made of, and what it costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
     /// The size of the file, in bytes.
@@ -20,6 +32,10 @@ pub struct Inspection {
     pub other_exports: Vec<String>,
     /// What it imports.
     pub imports: Vec<Import>,
+    /// How long it took to compile, without the cache.
+    pub compile_time: Duration,
+    /// The memory of a fresh instance, in bytes, or why there is none, for people.
+    pub instance: Result<usize, String>,
 }
 
 /// Something that a component imports.
@@ -32,20 +48,24 @@ pub struct Import {
 }
 
 impl Inspection {
-    /// Whether it imports the interface `name` of our own package.
-    pub fn imports_ours(&self, name: &str) -> bool {
-        self.imports_any(|import| import.is_ours() && import.interface == name)
+    /// Whether it imports the interface `name`, such as `dormouse:plugin/process`, in whatever
+    /// version, and this Dormouse offers it.
+    pub fn imports(&self, name: &str) -> bool {
+        let names = self.imports.iter().filter(|import| import.offered);
+        let mut names = names.filter_map(|import| InterfaceName::parse(&import.name));
+        names.any(|import| name.split_once('/') == Some((import.package, import.interface)))
     }
+}
 
-    /// Whether it imports the interface `name` of WASI, such as `wasi:cli/environment`.
-    pub fn imports_wasi(&self, name: &str) -> bool {
-        self.imports_any(|import| name.split_once('/') == Some((import.package, import.interface)))
-    }
-
-    fn imports_any(&self, which: impl Fn(&InterfaceName<'_>) -> bool) -> bool {
-        let names = self.imports.iter().filter_map(|import| InterfaceName::parse(&import.name));
-        names.into_iter().any(|name| which(&name))
-    }
+/// Why a component can't be looked into.
+#[derive(Debug, thiserror::Error)]
+pub enum InspectError {
+    /// The file can't be read, or is no component.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Plugins can't be run here.
+    #[error(transparent)]
+    Host(#[from] HostError),
 }
 
 /// Looks into the component in `file`.
@@ -55,30 +75,53 @@ impl Inspection {
 /// # Errors
 ///
 /// If the file can't be read, or is no component.
-pub fn inspect(file: &Path) -> Result<Inspection, LoadError> {
-    look_into(file).map_err(|fault| fault.of_file(file))
-}
+pub async fn inspect(file: &Path) -> Result<Inspection, InspectError> {
+    let bytes = load::read(file).map_err(|fault| fault.of_file(file))?;
+    let stage = trial::bare(PluginSource::File(file.to_owned()));
+    let host = Host::with_cache(&stage, None)?;
+    let engine = host.linker.engine();
+    let began = Instant::now();
+    let component = load::compile(engine, &bytes).map_err(|fault| fault.of_file(file))?;
+    let compile_time = began.elapsed();
 
-fn look_into(file: &Path) -> Result<Inspection, LoadFault> {
-    let bytes = load::read(file)?;
-    // The types of a component are known once it is compiled. Nobody runs the code, so it need not
-    // be good.
-    let mut config = Config::new();
-    config.cranelift_opt_level(OptLevel::None);
-    let engine = Engine::new(&config);
-    let engine = engine.map_err(|error| LoadFault::Invalid(LoadFault::reason(&error)))?;
-    let component = load::compile(&engine, &bytes)?;
-
-    let exports = export_names(&engine, &component);
+    let instance = match Loaded::new(&host.linker, &component) {
+        Ok(loaded) => fresh_instance(&host, &stage, loaded).await,
+        Err(fault) => Err(fault.to_string()),
+    };
+    let exports = export_names(engine, &component);
     let decision = |name: &String| InterfaceName::parse(name).and_then(|name| name.decision());
     let mut decisions: Vec<Decision> = exports.iter().filter_map(decision).collect();
     decisions.sort_unstable();
     let offered = |name: &str| InterfaceName::parse(name).is_some_and(|name| name.is_offered());
-    let imports = import_names(&engine, &component).into_iter();
+    let imports = import_names(engine, &component).into_iter();
     Ok(Inspection {
         size: bytes.len(),
         decisions,
         other_exports: exports.into_iter().filter(|name| decision(name).is_none()).collect(),
         imports: imports.map(|name| Import { offered: offered(&name), name }).collect(),
+        compile_time,
+        instance,
     })
+}
+
+/// The memory of a fresh instance, in bytes.
+async fn fresh_instance(host: &Host, stage: &Config, loaded: Loaded) -> Result<usize, String> {
+    // Nobody asks here for the sum of a version, or how its file looked.
+    let version = Version { loaded: Arc::new(loaded), sum: Sum::default(), stamp: None };
+    let current = Arc::new(Current::new(version));
+    let caller = host
+        .caller_of(&stage.plugins[0], &stage.services[0], current)
+        .await
+        .map_err(|error| error.to_string())?;
+    let question =
+        Question { function: "its beginning", deadline: DEADLINE, deadline_key: DeadlineKey::Call };
+    let loaded = caller.current.loaded();
+    let mut store = caller.store(&loaded).map_err(|failure| failure.message)?;
+    let begun = caller.begin(&mut store, question);
+    let instance = loaded.pre.instantiate_async(&mut store);
+    let made = caller.wait(&begun, instance).await.map(Ok);
+    match caller.judge(begun, store.data(), made, |_, instance| Ok(instance)) {
+        Ok(_) => Ok(store.data().memory_used()),
+        Err(failure) => Err(failure.message),
+    }
 }

@@ -11,6 +11,10 @@ pub(super) const VERSION: &str = "0.1.0";
 /// What the versions begin with that are the same to this host: additions come as new interfaces.
 const COMPATIBLE: &str = "0.1";
 
+/// The interfaces of the package that this host offers to guests.
+const OFFERED: [&str; 8] =
+    ["types", "settings", "log", "state", "target", "process", "children", "wake-on-lan"];
+
 /// A decision that a plugin may make: an interface that it may export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Decision {
@@ -108,10 +112,7 @@ impl<'a> InterfaceName<'a> {
     /// Whether this host offers it to guests.
     pub(super) fn is_offered(&self) -> bool {
         match self.package {
-            PACKAGE => {
-                let offered = ["types", "settings", "log", "state", "target", "process"];
-                self.is_current() && offered.contains(&self.interface)
-            }
+            PACKAGE => self.is_current() && OFFERED.contains(&self.interface),
             "wasi:cli" | "wasi:clocks" | "wasi:filesystem" | "wasi:random" | "wasi:sockets" => {
                 self.is_of("0.2") || self.is_of("0.3")
             }

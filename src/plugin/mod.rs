@@ -19,8 +19,11 @@
 //!   deciders ── answers ── decide      └─ Guest    once an instance: its store
 //!                                          ├ host/*, stdio, voice, state_store
 //!                                          ├ http: requests
-//!                                          └ process: the runner of commands
+//!                                          └ process: the runner of commands; children
 //! ```
+//!
+//! `trial` is the way in for authors: one decision at a time, with everything that it did written
+//! down.
 
 mod allowance;
 mod answers;
@@ -29,6 +32,7 @@ mod blame;
 mod builtin;
 mod cache;
 mod call;
+mod children;
 mod counters;
 mod current;
 mod deciders;
@@ -43,9 +47,11 @@ mod inspect;
 mod interface;
 mod load;
 pub mod process;
+mod sockets;
 mod state_store;
 mod stdio;
 mod text;
+pub mod trial;
 mod voice;
 mod watch;
 
@@ -61,6 +67,7 @@ use crate::config::{self, Config, Decider, PluginSource};
 use crate::decide;
 
 use self::call::Caller;
+use self::children::ChildStore;
 use self::counters::{Accounts, Holder};
 use self::current::{Current, Need};
 use self::deciders::{PluginGate, PluginIdleness, PluginJudge, PluginLifecycle};
@@ -70,12 +77,14 @@ use self::http::Trust;
 use self::load::{Pin, Sum};
 use self::process::Runner;
 use self::state_store::StateStore;
+use self::trial::Recorder;
 use self::watch::Watched;
 
 pub use self::counters::{Counts, PluginCounts};
 pub use self::error::{HostError, LoadError, LoadFault};
 pub use self::exports::Loaded;
-pub use self::inspect::{Import, Inspection, inspect};
+pub use self::grants::FolderFault;
+pub use self::inspect::{Import, InspectError, Inspection, inspect};
 pub use self::interface::Decision;
 
 /// What is loaded once: a source, and the sum that it must have. Two plugins of a config may share it.
@@ -87,6 +96,7 @@ pub struct Host {
     ticker: Arc<Ticker>,
     cache: Option<Cache>,
     states: StateStore,
+    children: ChildStore,
     runner: Runner,
     /// Whom plugins trust, by their `ca`.
     trust: Mutex<HashMap<Option<PathBuf>, Arc<Trust>>>,
@@ -95,6 +105,8 @@ pub struct Host {
     watched: Mutex<Vec<Arc<Watched>>>,
     accounts: Accounts,
     warnings: Mutex<HashMap<Holder, Arc<grants::Warnings>>>,
+    /// Who takes down what plugins do, on an author's bench.
+    recorder: Option<Arc<Recorder>>,
 }
 
 /// How the components that were loaded came to their native code.
@@ -114,21 +126,27 @@ impl Host {
     /// If wasmtime does not support the machine, or no thread can be started. A folder for the cache
     /// that can't be used is no error: a warning says so.
     pub fn new(config: &Config) -> Result<Host, HostError> {
-        let cache = cache::open(&config.cache_dir);
+        Host::with_cache(config, cache::open(&config.cache_dir))
+    }
+
+    fn with_cache(config: &Config, cache: Option<Cache>) -> Result<Host, HostError> {
         let refused = |error: wasmtime::Error| HostError::Engine(LoadFault::reason(&error));
         let engine = engine::new(cache.clone()).map_err(refused)?;
         let ticker = Ticker::start(&engine).map_err(HostError::Clock)?;
+        let runner = Runner::new();
         Ok(Host {
             linker: Arc::new(host::linker(&engine).map_err(refused)?),
             ticker: Arc::new(ticker),
             cache,
             states: StateStore::new(&config.state_dir),
-            runner: Runner::new(),
+            children: ChildStore::new(&config.state_dir, runner.clone()),
+            runner,
             components: Mutex::default(),
             watched: Mutex::default(),
             accounts: Accounts::default(),
             warnings: Mutex::default(),
             trust: Mutex::default(),
+            recorder: None,
         })
     }
 
@@ -157,7 +175,7 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// If it can't be loaded.
+    /// If it can't be loaded, or a folder that it may use is not there.
     pub async fn load(&self, plugin: &config::Plugin) -> Result<Arc<Loaded>, LoadError> {
         self.current(plugin).await.map(|current| current.loaded())
     }
@@ -191,7 +209,10 @@ impl Host {
             }
             Ok(current)
         });
-        current.await.cloned()
+        let current = current.await.cloned()?;
+        let folders = grants::check_folders(plugin);
+        folders.map_err(|fault| self.error(plugin, LoadFault::Folder(fault)))?;
+        Ok(current)
     }
 
     /// How the components that were loaded came to their native code. Without a cache, nothing is
@@ -205,7 +226,10 @@ impl Host {
     /// to their process groups, SIGKILL five seconds later. Tells what plugins have done wrong, as far
     /// as that is untold.
     pub async fn shutdown(&self) {
-        self.accounts.tell();
+        // On an author's bench, the record of each call tells it.
+        if self.recorder.is_none() {
+            self.accounts.tell();
+        }
         self.runner.shutdown().await;
     }
 
@@ -285,12 +309,25 @@ impl Host {
         if !current.claim(need) {
             return Err(self.lacks(plugin, service, decision, &current.loaded()));
         }
+        self.caller_of(plugin, service, current).await
+    }
+
+    /// What calls `current`, which is the component of `plugin`.
+    async fn caller_of(
+        &self,
+        plugin: &config::Plugin,
+        service: &config::Service,
+        current: Arc<Current>,
+    ) -> Result<Caller, LoadError> {
         let hooks = plugin.hooks_of.is_some();
         let state = self.states.space(&plugin.name, hooks, &service.name, plugin.limits.state);
         let counters = self.accounts.of(plugin);
+        let children =
+            self.children.space(&plugin.name, hooks, &service.name, plugin.limits.children).await;
         let warnings = {
             let mut warnings = self.warnings.lock().unwrap_or_else(PoisonError::into_inner);
-            let none = || Arc::new(grants::Warnings::new(Arc::clone(&counters)));
+            let recorder = self.recorder.clone();
+            let none = || Arc::new(grants::Warnings::new(Arc::clone(&counters), recorder));
             Arc::clone(warnings.entry(counters::holder(plugin)).or_insert_with(none))
         };
         let worker = Worker {
@@ -298,10 +335,12 @@ impl Host {
             service: service.clone(),
             settings: plugin.settings.to_string(),
             state,
+            children,
             warnings,
             counters,
             runner: self.runner.clone(),
             trust: self.trust(plugin)?,
+            recorder: self.recorder.clone(),
         };
         Ok(Caller {
             worker: Arc::new(worker),

@@ -88,7 +88,7 @@ impl StateStore {
         service: &str,
         limit: usize,
     ) -> Arc<Space> {
-        let name = file_name(plugin, hooks, service);
+        let name = file_name(plugin, hooks, service, "state");
         let mut spaces = self.spaces.lock().unwrap_or_else(PoisonError::into_inner);
         let space = spaces.entry(name).or_insert_with_key(|name| {
             Arc::new(Space {
@@ -192,11 +192,11 @@ fn failed(file: &Path, verb: &'static str, error: io::Error) -> StateError {
 
 /// A name that belongs to this plugin and service alone, and can't lead out of the folder: all but
 /// letters, digits, `-` and `_` is written as `%XX`.
-fn file_name(plugin: &str, hooks: bool, service: &str) -> String {
+pub(super) fn file_name(plugin: &str, hooks: bool, service: &str, ending: &str) -> String {
     let kind = if hooks { "hooks" } else { "plugin" };
     let name = format!("{kind}+{}+{}", encode(plugin), encode(service));
     let name = if name.len() > LONGEST_NAME { text::hex(&Sha256::digest(name)) } else { name };
-    name + ".state"
+    format!("{name}.{ending}")
 }
 
 fn encode(name: &str) -> String {
@@ -281,13 +281,13 @@ mod tests {
     #[test]
     fn file_names_do_not_lead_out_of_the_folder_and_do_not_meet() {
         let names = [
-            file_name("../../etc", false, "/passwd"),
-            file_name("a+b", false, "c"),
-            file_name("a", false, "b+c"),
-            file_name("shell", true, "c"),
-            file_name("shell", false, "c"),
-            file_name(&"x".repeat(300), false, "c"),
-            file_name(&"x".repeat(301), false, "c"),
+            file_name("../../etc", false, "/passwd", "state"),
+            file_name("a+b", false, "c", "state"),
+            file_name("a", false, "b+c", "state"),
+            file_name("shell", true, "c", "state"),
+            file_name("shell", false, "c", "state"),
+            file_name(&"x".repeat(300), false, "c", "state"),
+            file_name(&"x".repeat(301), false, "c", "state"),
         ];
         for (index, name) in names.iter().enumerate() {
             assert!(!name.contains(['/', '\0']) && !name.starts_with('.') && name.len() < 250);

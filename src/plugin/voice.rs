@@ -2,9 +2,11 @@
 //!
 //! All three share one allowance of lines a call, and all go through [`text`](super::text).
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::text;
+use super::trial::Recorder;
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub(super) struct Voice {
     limit: usize,
     /// How many lines this call wanted to say.
     said: AtomicUsize,
+    /// Who takes the lines in place of the log.
+    recorder: Option<Arc<Recorder>>,
 }
 
 impl Voice {
@@ -38,7 +42,13 @@ impl Voice {
             service: service.to_owned(),
             limit,
             said: AtomicUsize::new(0),
+            recorder: None,
         }
+    }
+
+    /// The same voice, heard by `recorder` in place of the log, if there is one.
+    pub(super) fn heard_by(self, recorder: Option<&Arc<Recorder>>) -> Voice {
+        Voice { recorder: recorder.cloned(), ..self }
     }
 
     /// Writes one line, unless the call has said too much already.
@@ -66,6 +76,9 @@ impl Voice {
     }
 
     fn write(&self, loudness: Loudness, line: &str) {
+        if let Some(recorder) = &self.recorder {
+            return recorder.hear(loudness, line);
+        }
         let (plugin, service) = (self.plugin.as_str(), self.service.as_str());
         match loudness {
             Loudness::Debug => tracing::debug!(plugin, service, "{line}"),

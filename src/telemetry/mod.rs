@@ -43,9 +43,18 @@ pub struct Settings {
 /// Whether text for stderr may have colours: it is a terminal that knows them, and nobody has set
 /// `NO_COLOR`.
 pub fn stderr_has_colour() -> bool {
+    has_colour(io::stderr().is_terminal())
+}
+
+/// The same for stdout.
+pub fn stdout_has_colour() -> bool {
+    has_colour(io::stdout().is_terminal())
+}
+
+fn has_colour(is_terminal: bool) -> bool {
     let is_set = |name: &str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    io::stderr().is_terminal() && !is_set("NO_COLOR") && !is_dumb
+    is_terminal && !is_set("NO_COLOR") && !is_dumb
 }
 
 /// Begins to log. `RUST_LOG`, where it is set, says which lines instead of `settings`.

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dormouse::config::{
-    self, Config, Decider, ExecGrant, OnGateError, OnIdlenessError, PluginId, PluginSource,
-    Severity, Wakes,
+    self, Config, Decider, ExecGrant, FolderGrant, OnGateError, OnIdlenessError, PluginId,
+    PluginSource, Reach, Severity, Wakes,
 };
 
 use crate::support::command::Folder;
@@ -431,6 +431,60 @@ fn a_wrong_plugin_is_told() {
            allow = { http = \"https://example.com\", env = [\"$HOME\"], exec = \"docker\" }\n\
            limits = { memory = \"lots\", cpu = 1, output = \"1GiB\", log_lines = 0 }\n";
     snapshot!(check(&config));
+}
+
+#[test]
+fn grants_that_are_none_are_told() {
+    let config = service_with("gate = \"vm\"")
+        + "[plugins.vm]\n\
+           wasm = \"vm.wasm\"\n\
+           [plugins.vm.allow]\n\
+           connect = [\"example.com:22\", \"10.0.0.7/8:22\", \"10.0.0.7\", \"target\"]\n\
+           udp = \"10.0.0.7:9\"\n\
+           wake_on_lan = [\"target\", \"ff02::1\"]\n\
+           read = [\"\", \"~/certs\"]\n\
+           write = [1]\n\
+           [plugins.vm.limits]\n\
+           handles = 0\n\
+           children = 2000\n";
+    snapshot!(check(&config));
+}
+
+#[test]
+fn what_a_plugin_may_reach_can_be_written() {
+    let (folder, config) = meant(
+        &(service_with("gate = \"vm\"")
+            + r#"
+[plugins.vm]
+wasm = "vm.wasm"
+limits = { handles = 10, children = 2 }
+[plugins.vm.allow]
+connect = ["target", "10.0.0.0/8:25575"]
+udp = ["[fd00::]/8:*"]
+wake_on_lan = ["192.168.1.255"]
+read = ["./certs/", "/etc/ssl", ".", "../beside", "data"]
+write = ["./data"]
+"#),
+    );
+    let Decider::Plugin(gate) = config.services[0].gate else { panic!("the gate is a plugin") };
+    let plugin = config.plugin(gate);
+    let written = |reach: &[Reach]| reach.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(written(&plugin.allow.connect), ["target", "10.0.0.0/8:25575"]);
+    assert_eq!(written(&plugin.allow.udp), ["[fd00::]/8:*"]);
+    assert_eq!(plugin.allow.wake_on_lan[0].to_string(), "192.168.1.255:9");
+    let grant = |path: &str, name: &str| FolderGrant {
+        path: folder.path().join(path).components().collect(),
+        name: name.to_owned(),
+    };
+    let read = [
+        grant("certs", "certs"),
+        grant("/etc/ssl", "/etc/ssl"),
+        grant("", "."),
+        grant("../beside", "../beside"),
+    ];
+    assert_eq!(plugin.allow.read, read, "what may be written may be read");
+    assert_eq!(plugin.allow.write, [grant("data", "data")]);
+    assert_eq!((plugin.limits.handles, plugin.limits.children), (10, 2));
 }
 
 #[test]

@@ -133,7 +133,8 @@ fn documents() -> Vec<PathBuf> {
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            let is_built = path.file_name().is_some_and(|name| name == "target");
+            let built = ["target", "build", "node_modules"];
+            let is_built = built.iter().any(|name| path.ends_with(name));
             if path.is_dir() && !is_built {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "md") {

@@ -13,13 +13,13 @@
 //! is seen that nobody else pays for it.
 
 mod asking;
-mod commands;
 mod flooding;
 mod greedy;
 mod looping;
 mod naming;
 mod ordeal;
 mod places;
+mod reaching;
 mod witness;
 
 /// A loop that never ends, in a function with a result.

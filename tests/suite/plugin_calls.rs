@@ -8,11 +8,14 @@
 
 mod answers;
 mod budgets;
+mod children;
 mod commands;
 mod counts;
+mod folders;
 mod http;
 mod imports;
 mod instances;
+mod network;
 mod state;
 mod traps;
 

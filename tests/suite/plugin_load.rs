@@ -1,5 +1,5 @@
 //! What happens to a plugin's file before anything of it runs: each way in which it can be wrong,
-//! the cache, and `dormouse plugin inspect`.
+//! the cache.
 #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 
 use std::fs;
@@ -11,9 +11,7 @@ use dormouse::config::{Decider, PluginId, PluginSource};
 use dormouse::plugin::{Compilations, Decision, LoadFault};
 use tracing::Level;
 
-use crate::support::command::Folder;
 use crate::support::guest::{Guest, package};
-use crate::support::http::sending;
 use crate::support::stage::Stage;
 use crate::support::told::Told;
 
@@ -369,68 +367,4 @@ fn files_in(cache: &Path) -> Vec<PathBuf> {
         }
     }
     files
-}
-
-#[test]
-fn inspect_tells_decisions_imports_and_grants() {
-    let guest = Guest::new()
-        .gate("(call $reply (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0))")
-        .runs("true", &[], None)
-        .import("wasi:cli/environment@0.2.0", "get-environment", "environment", "(param i32)")
-        .import("other: interface { f: func(); }", "f", "f", "")
-        .export("run: func()")
-        .function(r#"(func (export "run"))"#);
-    let folder = Folder::new();
-    let component = guest.build();
-    folder.write("p.wasm", &component);
-    let size = format!("({})", bytesize::ByteSize(component.len() as u64));
-    let told = folder.dormouse(&["plugin", "inspect", "p.wasm"]).replace(&size, "([SIZE])");
-    insta::assert_snapshot!(told, @r#"
-exit status: 0
------ stdout -----
-p.wasm ([SIZE])
-
-Decisions:
-  lifecycle  starts and stops the target
-  gate       judges whether a client may wake the target
-  run is exported too, and not used by Dormouse
-
-Imports:
-  wasi:cli/environment@0.2.0
-  other  (not offered: it can't be loaded)
-  dormouse:plugin/types@0.1.0
-  dormouse:plugin/process@0.1.0
-
-For the config:
-
-[plugins.p]
-wasm = "p.wasm"
-[plugins.p.allow]
-exec = [["PROGRAM", "ARGUMENT"]]  # it runs commands: say which
-env = []  # names of variables, if it reads any
------ stderr -----
-"#);
-}
-
-#[test]
-fn inspect_tells_the_grant_of_a_plugin_that_sends_requests() {
-    let folder = Folder::new();
-    folder.write("p.wasm", sending(&[]).build());
-    let told = folder.dormouse(&["plugin", "inspect", "p.wasm"]);
-    let expected =
-        "[plugins.p.allow]\nhttp = [\"GET https://HOST/PATH\"]  # it sends requests: say which\n";
-    assert!(told.contains(expected), "{told}");
-    assert!(!told.contains("not offered"), "{told}");
-}
-
-#[test]
-fn inspect_of_what_is_no_component_says_so() {
-    let folder = Folder::new();
-    folder.write("p.wasm", Guest::new().core_module());
-    insta::assert_snapshot!(folder.dormouse(&["plugin", "inspect", "p.wasm"]), @r#"
-exit status: 1
------ stdout -----
------ stderr -----
-error: `p.wasm` can't be loaded: it is a core module, and a plugin is a component. Build it for `wasm32-wasip2`, or make a component of it: `wasm-tools component new MODULE.wasm -o PLUGIN.wasm`
-"#);
 }

@@ -4,6 +4,7 @@
 
 mod beginning;
 mod budget;
+mod children;
 mod connected;
 mod elsewhere;
 mod exiting;

@@ -5,8 +5,10 @@ mod bench;
 mod cargo;
 mod files;
 mod guest;
+mod languages;
 mod lock;
 mod plugins;
+mod readme;
 mod test;
 
 use std::process::ExitCode;
@@ -23,6 +25,9 @@ Commands:
                      `bench --help` says more
   plugins            builds the embedded components and writes their lock files
   plugins --check    fails if an embedded component is not what its sources say
+  plugins LANG...    builds and tests the plugin of examples/plugins/ in these languages, from
+                     nothing, with the commands of their READMEs: rust, c, go, python, javascript,
+                     or all
 ";
 
 fn main() -> ExitCode {
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
         ["bench", ..] => Err("`bench` needs Linux: it reads /proc".to_owned()),
         ["plugins"] => plugins::build(),
         ["plugins", "--check"] => plugins::check(),
+        ["plugins", languages @ ..] => languages::run(languages),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;

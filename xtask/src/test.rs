@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold, on a machine with nothing but a Rust toolchain.
 
 use crate::cargo::{self, announce, cargo};
-use crate::plugins;
+use crate::{languages, plugins};
 
 /// Runs all tests; `arguments` go to the test runner.
 pub fn run(arguments: &[&str]) -> Result<(), String> {
@@ -13,6 +13,8 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
     let mut guests = cargo(["test", "--locked", "--manifest-path", "plugins/Cargo.toml"]);
     guests.arg("--target-dir").arg(cargo::guest_target_folder());
     cargo::run(&mut guests, "testing the guest components")?;
+
+    languages::build_and_test("rust")?;
 
     // One profile for all of it, so that the compiler of plugins is built once.
     if !cargo::has_subcommand("nextest") {

@@ -21,7 +21,8 @@ impl process::Host for Guest {
         &mut self,
         command: process::Command,
     ) -> Result<process::Output, process::ProcessError> {
-        self.check(&command).map_err(|denial| self.deny(&denial))?;
+        self.check(&command)
+            .map_err(|denial| process::ProcessError::Denied(self.worker.deny(&denial)))?;
         if command.stdin.as_ref().is_some_and(|stdin| stdin.len() > LONGEST_STDIN) {
             return Err(process::ProcessError::Failed(format!(
                 "its standard input is larger than {LONGEST_STDIN} bytes"
@@ -29,6 +30,11 @@ impl process::Host for Guest {
         }
         self.allowance.wait_for_command();
         let (worker, timeout) = (&self.worker, self.time_for(command.timeout));
+        if let Some(recorder) = &worker.recorder
+            && let Some(played) = recorder.play(&command.program, &command.arguments)
+        {
+            return played.map(Into::into).map_err(process::ProcessError::Failed);
+        }
         let ended = worker.runner.run(runner::Command {
             program: command.program,
             arguments: command.arguments,
@@ -53,11 +59,6 @@ impl Guest {
         command.environment.iter().try_for_each(|(name, _)| grants::command_variable(name))
     }
 
-    fn deny(&self, denial: &Denial) -> process::ProcessError {
-        self.worker.warn(denial);
-        process::ProcessError::Denied(denial.for_guest())
-    }
-
     /// How long a command may run: what the plugin asks for, but not beyond the call's deadline, so
     /// that the plugin learns that the time was up and can say so.
     fn time_for(&self, asked: Option<u64>) -> Duration {
@@ -68,14 +69,16 @@ impl Guest {
 
 impl From<runner::Output> for process::Output {
     fn from(output: runner::Output) -> Self {
-        process::Output {
-            exit: match output.exit {
-                runner::Exit::Status(status) => process::Exit::Status(status),
-                runner::Exit::Signal(signal) => process::Exit::Signal(signal),
-                runner::Exit::TimedOut => process::Exit::TimedOut,
-            },
-            stdout: output.stdout,
-            stderr: output.stderr,
+        process::Output { exit: output.exit.into(), stdout: output.stdout, stderr: output.stderr }
+    }
+}
+
+impl From<runner::Exit> for process::Exit {
+    fn from(exit: runner::Exit) -> Self {
+        match exit {
+            runner::Exit::Status(status) => process::Exit::Status(status),
+            runner::Exit::Signal(signal) => process::Exit::Signal(signal),
+            runner::Exit::TimedOut => process::Exit::TimedOut,
         }
     }
 }

@@ -15,10 +15,10 @@ use tokio_util::sync::CancellationToken;
 use super::Exit;
 
 /// How often a group whose leader has exited is looked at while it is being ended.
-const LOOK: Duration = Duration::from_millis(20);
+pub(super) const LOOK: Duration = Duration::from_millis(20);
 
 /// How long a killed process may take to be gone. Only one that hangs in the kernel takes longer.
-const KILLED: Duration = Duration::from_secs(5);
+pub(super) const KILLED: Duration = Duration::from_secs(5);
 
 /// A child that leads a process group of its own.
 ///
@@ -96,7 +96,13 @@ impl Group {
         }
     }
 
-    fn signal(&self, signal: Signal) {
+    /// The number of the leader, and of the group.
+    pub(super) fn pid(&self) -> u32 {
+        self.id.as_raw_nonzero().get().unsigned_abs()
+    }
+
+    /// Sends a signal to everybody in the group. The leader must not have been waited for.
+    pub(super) fn signal(&self, signal: Signal) {
         // The only error left is that nobody is there any more.
         let _ = kill_process_group(self.id, signal);
     }

@@ -24,6 +24,8 @@ const MOST_PER_SECOND: u32 = 1000;
 pub(super) enum Stream {
     Stdout,
     Stderr,
+    /// Both, in the order in which they are written.
+    Output,
 }
 
 /// Who prints.
@@ -41,6 +43,7 @@ impl Origin {
         match self.stream {
             Stream::Stdout => "stdout",
             Stream::Stderr => "stderr",
+            Stream::Output => "output",
         }
     }
 }

@@ -18,12 +18,17 @@
 //!   outlives Dormouse: else the daemon would die of SIGPIPE when Dormouse does ([`drain`]).
 //! - A command that can't be started says why, and what would help ([`spawn_error`]).
 //!
+//! A process that is to outlive the call that started it is kept ([`kept`]), told apart from others
+//! that get its number later ([`identity`]).
+//!
 //! A hook is watched by a task of its own, so that a caller who loses interest (and drops the
 //! future) costs nothing but that: the task ends the group and reaps the process all the same.
 
 mod capture;
 mod drain;
 mod group;
+mod identity;
+mod kept;
 mod lines;
 mod spawn_error;
 
@@ -38,6 +43,8 @@ use tokio_util::task::TaskTracker;
 
 use self::capture::{Capture, Captured};
 use self::group::Group;
+pub use self::identity::{Identity, boot, leader_with};
+pub use self::kept::{InputError, Kept};
 use self::lines::{Lines, Origin, Stream};
 pub use self::spawn_error::SpawnError;
 
@@ -167,6 +174,11 @@ impl Runner {
                 Err(_) => std::future::pending().await,
             },
         }
+    }
+
+    /// Whether everything has to end.
+    pub fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
     }
 
     /// Ends all children that still run, and waits until they have ended. Commands are refused from

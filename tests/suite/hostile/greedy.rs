@@ -8,6 +8,8 @@ use super::places::{self, as_it_is};
 const HUNGRY: &str =
     "the plugin `hostile` needs more memory in `FUNCTION` than the 16.0 MiB that it may have";
 const CRASHED: &str = "the plugin `hostile` crashed in `FUNCTION`: ";
+const HANDED: &str =
+    "the plugin `hostile` handed over more than 1048576 bytes at once in `FUNCTION`";
 
 /// Takes a page after another, and writes into each, so that it is there.
 const MEMORY: &str = "(local $page i32)
@@ -65,7 +67,7 @@ fn a_reply_of_one_gibibyte_is_refused_without_being_copied() {
     // The operator gives it the memory, and none of it is ever written to.
     let reply = "(drop (memory.grow (i32.const 16384)))
         (call $reply (i32.const 0) (i32.const 1073741824) (i32.const 0) (i32.const 0))";
-    places::should_wake(Guest::bare(), reply, CRASHED, |ordeal| ordeal.limit("memory", "2GiB"));
+    places::should_wake(Guest::bare(), reply, HANDED, |ordeal| ordeal.limit("memory", "2GiB"));
 }
 
 #[test]
@@ -79,11 +81,12 @@ fn a_plugin_that_takes_10_000_handles_costs_its_own_call() {
         (call $done)";
     let guest =
         Guest::bare().import("wasi:cli/stderr@0.2.0", "get-stderr", "stderr", "(result i32)");
-    places::should_wake(guest, handles, CRASHED, as_it_is);
+    let failure = "the plugin `hostile` wanted more than 256 sockets, files and streams at once";
+    places::should_wake(guest, handles, failure, as_it_is);
 }
 
-/// Prepares 2000 requests, fewer than it may hold, and does this with each. None is sent, and nothing is
-/// granted. [`LONG`] is a text of almost 8 MiB.
+/// Prepares 200 requests, fewer than it may hold, and does this with each. None is sent, and nothing is
+/// granted. [`LONG`] is a text of almost 1 MiB.
 fn prepares_requests(set: &str) -> (Guest, String) {
     let types = "wasi:http/types@0.2.0";
     let guest = Guest::bare()
@@ -104,9 +107,9 @@ fn prepares_requests(set: &str) -> (Guest, String) {
         );
     let body = format!(
         "(local $left i32)
-         (drop (memory.grow (i32.const 128)))
-         (memory.fill (i32.const 524288) (i32.const 97) (i32.const 8323072))
-         (local.set $left (i32.const 2000))
+         (drop (memory.grow (i32.const 16)))
+         (memory.fill (i32.const 524288) (i32.const 97) (i32.const 1044480))
+         (local.set $left (i32.const 200))
          (loop $again
             {set}
             (local.set $left (i32.sub (local.get $left) (i32.const 1)))
@@ -116,14 +119,15 @@ fn prepares_requests(set: &str) -> (Guest, String) {
     (guest, body)
 }
 
-const LONG: &str = "(i32.const 524288) (i32.const 8323072)";
+const LONG: &str = "(i32.const 524288) (i32.const 1044480)";
 
 #[test]
 fn requests_with_endless_methods_are_not_kept_in_our_memory() {
     let (guest, body) = prepares_requests(&format!(
         "(drop (call $method (call $request (call $fields)) (i32.const 9) {LONG}))"
     ));
-    places::should_wake(guest, &body, "the plugin `hostile` ", as_it_is);
+    let failure = format!("{CRASHED}it gave up with a panic or an abort");
+    places::should_wake(guest, &body, &failure, |ordeal| ordeal.limit("cpu", "1m"));
 }
 
 #[test]
@@ -131,7 +135,8 @@ fn requests_with_endless_authorities_are_not_kept_in_our_memory() {
     let (guest, body) = prepares_requests(&format!(
         "(drop (call $authority (call $request (call $fields)) (i32.const 1) {LONG}))"
     ));
-    places::should_wake(guest, &body, "the plugin `hostile` ", as_it_is);
+    let failure = format!("{CRASHED}it gave up with a panic or an abort");
+    places::should_wake(guest, &body, &failure, |ordeal| ordeal.limit("cpu", "1m"));
 }
 
 #[test]

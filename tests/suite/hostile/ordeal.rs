@@ -63,8 +63,7 @@ impl Ordeal {
 
     /// Grants the plugin something.
     pub(super) fn allow(mut self, grant: &str, value: impl Into<toml::Value>) -> Ordeal {
-        let allow = toml::Table::from_iter([(grant.to_owned(), value.into())]);
-        self.scene = self.scene.set_of_plugin(NAME, "allow", allow);
+        self.scene = self.scene.allow(NAME, grant, value);
         self
     }
 
@@ -191,6 +190,9 @@ impl Traces {
         let mut children = children_of(pid);
         children.extend(zombies_of(pid));
         let descriptors = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        // What the memory of a plugin's instances begins with: one for each plugin that was loaded.
+        let descriptors =
+            descriptors.filter(|path| !path.starts_with("/memfd:wasm-memory-image (deleted)"));
         Traces { descriptors: descriptors.collect(), children, memory: memory(pid, "VmRSS") }
     }
 

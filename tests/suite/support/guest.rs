@@ -46,7 +46,30 @@ const WASI: &str = r"
         interface random { get-random-u64: func() -> u64; }
     }
     package wasi:filesystem@0.2.0 {
-        interface types { resource descriptor; }
+        interface types {
+            enum error-code {
+                access, would-block, already, bad-descriptor, busy, deadlock, quota, exist,
+                file-too-large, illegal-byte-sequence, in-progress, interrupted, invalid, io,
+                is-directory, loop, too-many-links, message-size, name-too-long, no-device,
+                no-entry, no-lock, insufficient-memory, insufficient-space, not-directory,
+                not-empty, not-recoverable, unsupported, no-tty, no-such-device, overflow,
+                not-permitted, pipe, read-only, invalid-seek, text-file-busy, cross-device
+            }
+            flags descriptor-flags {
+                read, write, file-integrity-sync, data-integrity-sync, requested-write-sync,
+                mutate-directory
+            }
+            flags path-flags { symlink-follow }
+            flags open-flags { create, directory, exclusive, truncate }
+            resource descriptor {
+                open-at: func(path-flags: path-flags, path: string, open-flags: open-flags,
+                    %flags: descriptor-flags) -> result<descriptor, error-code>;
+                read: func(length: u64, offset: u64) -> result<tuple<list<u8>, bool>, error-code>;
+                write: func(buffer: list<u8>, offset: u64) -> result<u64, error-code>;
+                unlink-file-at: func(path: string) -> result<_, error-code>;
+                create-directory-at: func(path: string) -> result<_, error-code>;
+            }
+        }
         interface preopens {
             use types.{descriptor};
             get-directories: func() -> list<tuple<descriptor, string>>;
@@ -63,18 +86,52 @@ const WASI: &str = r"
                 name-unresolvable, temporary-resolver-failure, permanent-resolver-failure
             }
             enum ip-address-family { ipv4, ipv6 }
+            type ipv4-address = tuple<u8, u8, u8, u8>;
+            type ipv6-address = tuple<u16, u16, u16, u16, u16, u16, u16, u16>;
+            record ipv4-socket-address { port: u16, address: ipv4-address }
+            record ipv6-socket-address {
+                port: u16, flow-info: u32, address: ipv6-address, scope-id: u32
+            }
+            variant ip-socket-address { ipv4(ipv4-socket-address), ipv6(ipv6-socket-address) }
         }
         interface instance-network {
             use network.{network};
             instance-network: func() -> network;
         }
-        interface tcp { resource tcp-socket; }
+        interface tcp {
+            use wasi:io/poll@0.2.0.{pollable};
+            use wasi:io/streams@0.2.0.{input-stream, output-stream};
+            use network.{network, error-code, ip-socket-address};
+            resource tcp-socket {
+                start-bind: func(network: borrow<network>, address: ip-socket-address)
+                    -> result<_, error-code>;
+                start-connect: func(network: borrow<network>, address: ip-socket-address)
+                    -> result<_, error-code>;
+                finish-connect: func() -> result<tuple<input-stream, output-stream>, error-code>;
+                subscribe: func() -> pollable;
+            }
+        }
         interface tcp-create-socket {
             use network.{error-code, ip-address-family};
             use tcp.{tcp-socket};
             create-tcp-socket: func(address-family: ip-address-family) -> result<tcp-socket, error-code>;
         }
-        interface udp { resource udp-socket; }
+        interface udp {
+            use network.{network, error-code, ip-socket-address};
+            record outgoing-datagram { data: list<u8>, remote-address: option<ip-socket-address> }
+            resource incoming-datagram-stream;
+            resource outgoing-datagram-stream {
+                check-send: func() -> result<u64, error-code>;
+                send: func(datagrams: list<outgoing-datagram>) -> result<u64, error-code>;
+            }
+            resource udp-socket {
+                start-bind: func(network: borrow<network>, address: ip-socket-address)
+                    -> result<_, error-code>;
+                finish-bind: func() -> result<_, error-code>;
+                %stream: func(address: option<ip-socket-address>)
+                    -> result<tuple<incoming-datagram-stream, outgoing-datagram-stream>, error-code>;
+            }
+        }
         interface udp-create-socket {
             use network.{error-code, ip-address-family};
             use udp.{udp-socket};
@@ -164,8 +221,8 @@ pub(crate) struct Guest {
 /// A text in the guest's memory; `Display` writes its place and length as two WAT constants.
 #[derive(Clone, Copy)]
 pub(crate) struct Text {
-    at: u32,
-    length: u32,
+    pub(crate) at: u32,
+    pub(crate) length: u32,
 }
 
 impl std::fmt::Display for Text {
@@ -261,10 +318,11 @@ impl Guest {
     /// or `NAME: func(…)` itself.
     pub(crate) fn import(mut self, item: &str, function: &str, name: &str, shape: &str) -> Guest {
         // Those of the current version are in the world already.
-        let import = item_of_world("import", item);
-        let is_ours = item.starts_with("dormouse:plugin/") && !self.imports.is_empty();
-        if !is_ours && !self.imports.contains(&import) {
-            self.imports.push(import);
+        if !item.starts_with("dormouse:plugin/") || self.imports.is_empty() {
+            let item = item_of_world("import", item);
+            if !self.imports.contains(&item) {
+                self.imports.push(item);
+            }
         }
         let module = match item.split_once(": ") {
             Some((_, shape)) if shape.starts_with("func") => "$root",
@@ -355,7 +413,7 @@ impl Guest {
     }
 
     /// A list of strings.
-    fn strings(&mut self, strings: &[&str]) -> Text {
+    pub(crate) fn strings(&mut self, strings: &[&str]) -> Text {
         let texts: Vec<Text> = strings.iter().map(|string| self.text(string)).collect();
         let words = texts.iter().flat_map(|text| [text.at, text.length]);
         let bytes: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();

@@ -10,6 +10,7 @@ pub(crate) mod guest;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod proxy;
+pub(crate) mod reach;
 pub(crate) mod relay;
 pub(crate) mod source;
 pub(crate) mod stage;

@@ -123,6 +123,14 @@ impl Scene {
         self
     }
 
+    /// Grants something to a plugin.
+    pub(crate) fn allow(mut self, name: &str, key: &str, value: impl Into<toml::Value>) -> Scene {
+        let plugin = self.config["plugins"][name].as_table_mut().expect("a table");
+        let allow = plugin.entry("allow").or_insert_with(|| toml::Table::new().into());
+        allow.as_table_mut().expect("a table").insert(key.into(), value.into());
+        self
+    }
+
     /// Sets a key at the top of the config.
     pub(crate) fn set_global(mut self, key: &str, value: impl Into<toml::Value>) -> Scene {
         self.config.insert(key.into(), value.into());

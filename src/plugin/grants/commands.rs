@@ -1,49 +1,22 @@
-//! What a plugin may do outside its sandbox, and what the operator is told when it wants more.
-//!
-//! Every grant is checked by one function, which answers with what is granted or with a [`Denial`]:
-//! here, or for requests in [`super::http`]. The guest gets the denial as an ordinary error. The operator gets
-//! one warning, with the lines of TOML that would allow it.
-
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+//! Commands, and the environment: `allow.exec` and `allow.env`.
 
 use crate::config::{ExecGrant, Plugin};
+use crate::plugin::text;
 
-use super::counters::Counters;
-use super::text;
+use super::{Denial, toml_key, toml_string};
 
 /// Variables that a plugin may set for a command: no program but a hook looks at these.
 const VARIABLE_PREFIX: &str = "DORMOUSE_";
-
-/// How many different denials of one plugin are told.
-const TOLD: usize = 32;
-
-/// A plugin wanted something that the config does not grant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Denial {
-    /// What it wanted, for people: the end of the sentence "it wanted to …".
-    wanted: String,
-    /// What would allow it: a sentence, or lines of TOML.
-    remedy: String,
-}
-
-impl Denial {
-    /// It wanted to `wanted`; `remedy` would allow it.
-    pub(super) fn new(wanted: String, remedy: String) -> Denial {
-        Denial { wanted, remedy }
-    }
-
-    /// The text of the error that the guest gets.
-    pub(super) fn for_guest(&self) -> String {
-        format!("the config does not let this plugin {}. {}", self.wanted, self.remedy)
-    }
-}
 
 /// Grants `allow.exec`: may `plugin` run `program` with `arguments`?
 ///
 /// A program is compared as it is written: a name is not the path that it is found at. A grant
 /// without arguments allows any.
-pub(super) fn command(plugin: &Plugin, program: &str, arguments: &[String]) -> Result<(), Denial> {
+pub(in crate::plugin) fn command(
+    plugin: &Plugin,
+    program: &str,
+    arguments: &[String],
+) -> Result<(), Denial> {
     let granted = plugin.allow.exec.iter().any(|grant| {
         grant.program == program
             && grant.arguments.as_ref().is_none_or(|allowed| allowed == arguments)
@@ -74,7 +47,7 @@ pub(super) fn command(plugin: &Plugin, program: &str, arguments: &[String]) -> R
 }
 
 /// May a plugin set the variable `name` for a command that it runs?
-pub(super) fn command_variable(name: &str) -> Result<(), Denial> {
+pub(in crate::plugin) fn command_variable(name: &str) -> Result<(), Denial> {
     let plain = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     match name.strip_prefix(VARIABLE_PREFIX) {
         Some(rest) if !rest.is_empty() && plain(rest) => Ok(()),
@@ -88,53 +61,11 @@ pub(super) fn command_variable(name: &str) -> Result<(), Denial> {
     }
 }
 
-/// `plugin` wanted to keep more in its state than `limits.state` lets it.
-pub(super) fn more_state(plugin: &Plugin) -> Denial {
-    let limit = bytesize::ByteSize(plugin.limits.state as u64);
-    Denial {
-        wanted: format!("keep more than {limit} in its state"),
-        remedy: format!(
-            "If it needs more, raise `limits.state` in `[plugins.{}]`.",
-            toml_key(&plugin.name)
-        ),
-    }
-}
-
 /// Grants `allow.env`: the variables of Dormouse's environment that `plugin` may see.
-pub(super) fn environment(plugin: &Plugin) -> Vec<(String, String)> {
+pub(in crate::plugin) fn environment(plugin: &Plugin) -> Vec<(String, String)> {
     let value = |name: &String| std::env::var_os(name).map(|value| (name.clone(), value));
     let visible = plugin.allow.env.iter().filter_map(value);
     visible.map(|(name, value)| (name, value.to_string_lossy().into_owned())).collect()
-}
-
-/// Tells the operator about denials, each once, and not without end.
-#[derive(Debug)]
-pub(super) struct Warnings {
-    told: Mutex<HashSet<Denial>>,
-    counters: Arc<Counters>,
-}
-
-impl Warnings {
-    /// No denials so far; those that come are counted.
-    pub(super) fn new(counters: Arc<Counters>) -> Warnings {
-        Warnings { told: Mutex::default(), counters }
-    }
-
-    /// Counts `denial`, and warns about it, unless it was told before.
-    pub(super) fn warn(&self, plugin: &Plugin, service: &str, denial: &Denial) {
-        self.counters.denied();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() >= TOLD || told.contains(denial) {
-            return;
-        }
-        told.insert(denial.clone());
-        let Denial { wanted, remedy } = denial;
-        let (plugin, last) = (plugin.name.as_str(), told.len() == TOLD);
-        tracing::warn!(plugin, service, "the plugin wanted to {wanted} and was denied. {remedy}");
-        if last {
-            tracing::warn!(plugin, service, "further denials of this plugin are not told");
-        }
-    }
 }
 
 /// A grant of `allow.exec` as one writes it.
@@ -149,33 +80,10 @@ fn toml_command(grant: &ExecGrant) -> String {
     }
 }
 
-/// `name` as a part of a TOML key.
-pub(super) fn toml_key(name: &str) -> String {
-    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { toml_string(name) }
-}
-
-/// `value` as a TOML string on one line, without a single raw control character.
-pub(super) fn toml_string(value: &str) -> String {
-    let mut written = String::with_capacity(value.len() + 2);
-    written.push('"');
-    for character in value.chars() {
-        match character {
-            '"' | '\\' => written.extend(['\\', character]),
-            hidden if text::hostile(hidden) => {
-                written.push_str(&format!("\\U{:08X}", u32::from(hidden)));
-            }
-            shown => written.push(shown),
-        }
-    }
-    written.push('"');
-    written
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Grants, Limits, PluginSource};
+    use crate::plugin::grants::for_tests;
 
     fn plugin(exec: &[(&str, Option<&[&str]>)]) -> Plugin {
         let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
@@ -183,16 +91,9 @@ mod tests {
             program: (*program).to_owned(),
             arguments: arguments.map(owned),
         });
-        Plugin {
-            name: "docker".to_owned(),
-            hooks_of: None,
-            source: PluginSource::Builtin("shell"),
-            sha256: None,
-            settings: serde_json::json!({}),
-            allow: Grants { exec: exec.collect(), ..Grants::default() },
-            limits: Limits::default(),
-            ca: None,
-        }
+        let mut plugin = for_tests::plugin();
+        plugin.allow.exec = exec.collect();
+        plugin
     }
 
     fn allows(plugin: &Plugin, program: &str, arguments: &[&str]) -> bool {

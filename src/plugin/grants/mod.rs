@@ -1,0 +1,120 @@
+//! What a plugin may do outside its sandbox, and what the operator is told when it wants more.
+//!
+//! Every grant is checked by one function, which answers with what is granted or with a [`Denial`]:
+//! here, or for requests in [`super::http`]. The guest gets the denial as an ordinary error. The operator gets
+//! one warning, with the lines of TOML that would allow it.
+
+mod commands;
+mod folders;
+#[cfg(test)]
+mod for_tests;
+mod network;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::config::Plugin;
+
+use super::counters::Counters;
+use super::text;
+use super::trial::Recorder;
+
+pub(super) use self::commands::{command, command_variable, environment};
+pub use self::folders::FolderFault;
+pub(super) use self::folders::{check as check_folders, fault as folder_fault, folders};
+pub(super) use self::network::{Protocol, address, asks_for_target, fixed, sockets, wake_on_lan};
+
+/// How many different denials of one plugin are told.
+const TOLD: usize = 32;
+
+/// A plugin wanted something that the config does not grant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Denial {
+    /// What it wanted, for people: the end of the sentence "it wanted to …".
+    pub(super) wanted: String,
+    /// What would allow it: a sentence, or lines of TOML.
+    pub(super) remedy: String,
+}
+
+impl Denial {
+    /// It wanted to `wanted`; `remedy` would allow it.
+    pub(super) fn new(wanted: String, remedy: String) -> Denial {
+        Denial { wanted, remedy }
+    }
+
+    /// The text of the error that the guest gets.
+    pub(super) fn for_guest(&self) -> String {
+        format!("the config does not let this plugin {}. {}", self.wanted, self.remedy)
+    }
+}
+
+/// `plugin` wanted to keep more in its state than `limits.state` lets it.
+pub(super) fn more_state(plugin: &Plugin) -> Denial {
+    let limit = bytesize::ByteSize(plugin.limits.state as u64);
+    Denial {
+        wanted: format!("keep more than {limit} in its state"),
+        remedy: format!(
+            "If it needs more, raise `limits.state` in `[plugins.{}]`.",
+            toml_key(&plugin.name)
+        ),
+    }
+}
+
+/// Tells the operator about denials, each once, and not without end.
+#[derive(Debug)]
+pub(super) struct Warnings {
+    told: Mutex<HashSet<Denial>>,
+    counters: Arc<Counters>,
+    /// Who is told in the operator's place.
+    recorder: Option<Arc<Recorder>>,
+}
+
+impl Warnings {
+    /// No denials so far; those that come are counted. Tells `recorder` in place of the operator, if
+    /// there is one: each denial, each time.
+    pub(super) fn new(counters: Arc<Counters>, recorder: Option<Arc<Recorder>>) -> Warnings {
+        Warnings { told: Mutex::default(), counters, recorder }
+    }
+
+    /// Counts `denial`, and warns about it, unless it was told before.
+    pub(super) fn warn(&self, plugin: &Plugin, service: &str, denial: &Denial) {
+        self.counters.denied();
+        if let Some(recorder) = &self.recorder {
+            return recorder.deny(denial);
+        }
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= TOLD || told.contains(denial) {
+            return;
+        }
+        told.insert(denial.clone());
+        let Denial { wanted, remedy } = denial;
+        let (plugin, last) = (plugin.name.as_str(), told.len() == TOLD);
+        tracing::warn!(plugin, service, "the plugin wanted to {wanted} and was denied. {remedy}");
+        if last {
+            tracing::warn!(plugin, service, "further denials of this plugin are not told");
+        }
+    }
+}
+
+/// `name` as a part of a TOML key.
+pub(super) fn toml_key(name: &str) -> String {
+    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { toml_string(name) }
+}
+
+/// `value` as a TOML string on one line, without a single raw control character.
+pub(super) fn toml_string(value: &str) -> String {
+    let mut written = String::with_capacity(value.len() + 2);
+    written.push('"');
+    for character in value.chars() {
+        match character {
+            '"' | '\\' => written.extend(['\\', character]),
+            hidden if text::hostile(hidden) => {
+                written.push_str(&format!("\\U{:08X}", u32::from(hidden)));
+            }
+            shown => written.push(shown),
+        }
+    }
+    written.push('"');
+    written
+}

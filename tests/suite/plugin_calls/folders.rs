@@ -1,0 +1,194 @@
+//! `allow.read` and `allow.write`.
+
+use std::os::unix::fs::symlink;
+
+use dormouse::config::FolderGrant;
+
+use super::*;
+use crate::support::reach::code;
+
+/// Cases of the errors of `wasi:filesystem`.
+const NO_ENTRY: u8 = 20;
+const NOT_PERMITTED: u8 = 31;
+
+/// Flags of opening.
+const CREATE: u8 = 1;
+const TRUNCATE: u8 = 8;
+
+/// Flags of a descriptor.
+const READ: u8 = 1;
+const WRITE: u8 = 2;
+
+/// A stage with a folder `inside` that has a file, and a file beside it that nobody may see.
+fn stage(guest: &Guest) -> Stage {
+    let stage = Stage::new(&guest.build());
+    let folder = stage.folder.path();
+    fs::create_dir_all(folder.join("inside/deep")).unwrap();
+    fs::create_dir(folder.join("inside too")).unwrap();
+    fs::write(folder.join("inside/file"), "content").unwrap();
+    fs::write(folder.join("inside/deep/file"), "deep content").unwrap();
+    fs::write(folder.join("inside too/file"), "secret").unwrap();
+    fs::write(folder.join("secret"), "secret").unwrap();
+    symlink("../secret", folder.join("inside/link")).unwrap();
+    symlink(folder.join("secret"), folder.join("inside/absolute link")).unwrap();
+    symlink("..", folder.join("inside/up")).unwrap();
+    symlink("deep/file", folder.join("inside/good link")).unwrap();
+    stage
+}
+
+fn inside(stage: &Stage) -> Vec<FolderGrant> {
+    vec![FolderGrant { path: stage.folder.path().join("inside"), name: "inside".to_owned() }]
+}
+
+/// What a guest says that opens `path` in the folder, and then does what `then` does.
+async fn opening(path: &str, flags: (u8, u8), then: &str, may_write: bool) -> (Stage, String) {
+    let body = format!(
+        "(local $opened i32)
+         (local.set $opened (call $open))
+         (if (i32.load8_u (local.get $opened)) (then (return (local.get $opened))))
+         {then}"
+    );
+    let guest = Guest::bare().opens(path, flags.0, flags.1).lifecycle(&body, "(call $done)");
+    let mut stage = stage(&guest);
+    let folders = inside(&stage);
+    if may_write {
+        stage.plugin().allow.write = folders;
+    } else {
+        stage.plugin().allow.read = folders;
+    }
+    let told = match start(&stage.deciders().await).await {
+        Ok(()) => "done".to_owned(),
+        Err(failure) => failure.message.trim_start_matches("the plugin `p`: ").to_owned(),
+    };
+    (stage, told)
+}
+
+async fn reading(path: &str) -> String {
+    opening(path, (0, READ), "(call $read_file)", false).await.1
+}
+
+#[tokio::test]
+async fn what_is_in_a_granted_folder_can_be_read() {
+    assert_eq!(reading("file").await, "content");
+    assert_eq!(reading("deep/file").await, "deep content");
+    assert_eq!(reading("deep/../file").await, "content");
+    assert_eq!(reading("good link").await, "deep content");
+}
+
+#[tokio::test]
+async fn nothing_leads_out_of_a_granted_folder() {
+    for path in [
+        "../secret",
+        "deep/../../secret",
+        "..",
+        "../inside too/file",
+        "link",
+        "absolute link",
+        "up/secret",
+        "/etc/hostname",
+        "/",
+    ] {
+        assert_eq!(reading(path).await, code(NOT_PERMITTED), "{path}");
+    }
+    // These are names, and no file has them.
+    for path in ["..%2fsecret", "%2e%2e/secret", "..\\secret"] {
+        assert_eq!(reading(path).await, code(NO_ENTRY), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_to_read_can_not_be_changed() {
+    for flags in [(0, WRITE), (CREATE, READ), (TRUNCATE, READ), (0, READ | WRITE)] {
+        let (stage, told) = opening("file", flags, "(call $write_file)", false).await;
+        assert_eq!(told, code(NOT_PERMITTED), "{flags:?}");
+        let content = fs::read(stage.folder.path().join("inside/file")).unwrap();
+        assert_eq!(content, b"content");
+    }
+    let (stage, told) = opening("new", (CREATE, WRITE), "(call $write_file)", false).await;
+    assert_eq!(told, code(NOT_PERMITTED));
+    assert!(!stage.folder.path().join("inside/new").exists());
+    let (stage, _) = opening("file", (0, READ), "(call $write_file)", false).await;
+    let content = fs::read(stage.folder.path().join("inside/file")).unwrap();
+    assert_eq!(content, b"content");
+}
+
+#[tokio::test]
+async fn a_folder_to_write_can_be_changed_and_read() {
+    let (stage, told) = opening("new", (CREATE, WRITE), "(call $write_file)", true).await;
+    assert_eq!(told, "done");
+    assert_eq!(fs::read(stage.folder.path().join("inside/new")).unwrap(), b"x");
+    let (_stage, told) = opening("file", (0, READ), "(call $read_file)", true).await;
+    assert_eq!(told, "content");
+}
+
+#[tokio::test]
+async fn nothing_leads_out_of_a_folder_to_write() {
+    for path in ["../secret", "link", "absolute link", "up/secret", "../new", "up/new"] {
+        let flags = (CREATE | TRUNCATE, WRITE);
+        let (stage, told) = opening(path, flags, "(call $write_file)", true).await;
+        assert_eq!(told, code(NOT_PERMITTED), "{path}");
+        assert_eq!(fs::read(stage.folder.path().join("secret")).unwrap(), b"secret");
+        assert!(!stage.folder.path().join("new").exists());
+    }
+}
+
+#[tokio::test]
+async fn a_folder_appears_under_the_path_that_the_config_has() {
+    let guest = starting(&format!(
+        "(call $folders (i32.const {RETURNED}))
+         (call $fail (i32.const 2)
+            (i32.load offset=4 (i32.load (i32.const {RETURNED})))
+            (i32.load offset=8 (i32.load (i32.const {RETURNED}))))"
+    ))
+    .sees_folders();
+    let mut stage = stage(&guest);
+    stage.plugin().allow.read = inside(&stage);
+    let failure = start(&stage.deciders().await).await.unwrap_err();
+    assert_eq!(failure.message, "the plugin `p`: inside");
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_told_when_the_plugin_is_loaded() {
+    let mut stage = stage(&Guest::new());
+    let path = stage.folder.path().join("nowhere");
+    stage.plugin().allow.write = vec![FolderGrant { path, name: "nowhere".to_owned() }];
+    let (_, message) = stage.load_error().await;
+    insta::assert_snapshot!(message, @"the plugin `p` can't be used: the folder `[FOLDER]/nowhere` of its `allow.write` can't be opened: No such file or directory (os error 2). Make the folder, let Dormouse into it, or take it out of `allow.write`");
+    stage.plugin().allow.write.clear();
+    let path = stage.folder.path().join("secret");
+    stage.plugin().allow.read = vec![FolderGrant { path, name: "secret".to_owned() }];
+    let (_, message) = stage.load_error().await;
+    assert!(message.contains("of its `allow.read` can't be opened: Not a directory"), "{message}");
+}
+
+#[tokio::test]
+async fn a_folder_that_goes_away_costs_the_calls_until_it_is_back() {
+    let mut stage = stage(&Guest::new());
+    stage.plugin().allow.read = inside(&stage);
+    let deciders = stage.deciders().await;
+    start(&deciders).await.unwrap();
+    let (here, there) = (stage.folder.path().join("inside"), stage.folder.path().join("moved"));
+    fs::rename(&here, &there).unwrap();
+    let failure = start(&deciders).await.unwrap_err();
+    insta::assert_snapshot!(stage.without_paths(&failure.message), @"the plugin `p` can't be called: the folder `[FOLDER]/inside` of its `allow.read` can't be opened: No such file or directory (os error 2). Make the folder, let Dormouse into it, or take it out of `allow.read`");
+    fs::rename(there, here).unwrap();
+    start(&deciders).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_plugin_that_opens_files_without_end_ends_with_all_of_them_closed() {
+    let guest = Guest::bare()
+        .opens("file", 0, READ)
+        .lifecycle("(loop $again (drop (call $open)) (br $again)) (unreachable)", "(call $done)");
+    let mut stage = stage(&guest);
+    stage.plugin().allow.read = inside(&stage);
+    stage.plugin().limits.cpu = LONG;
+    let deciders = stage.deciders().await;
+    let failure = start(&deciders).await.unwrap_err();
+    assert!(broken(&failure).contains("wanted more than 256 sockets, files"), "{failure}");
+    let ours = fs::read_dir("/proc/self/fd").unwrap().filter(|entry| {
+        let path = entry.as_ref().unwrap().path();
+        fs::read_link(path).is_ok_and(|file| file.starts_with(stage.folder.path()))
+    });
+    assert_eq!(ours.count(), 0);
+}
