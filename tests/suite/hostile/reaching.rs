@@ -39,7 +39,7 @@ fn ten_thousand_times(body: &str) -> String {
             {body}
             (local.set $left (i32.sub (local.get $left) (i32.const 1)))
             (br_if $again (local.get $left)))
-         (call $fail (i32.const 2) (call $digit (i32.load8_u (i32.const {}))) (i32.const 1))",
+         (call $fail (i32.const 1) (call $digit (i32.load8_u (i32.const {}))) (i32.const 1))",
         RETURNED + 4
     )
 }
