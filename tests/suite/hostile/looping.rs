@@ -63,3 +63,15 @@ fn a_plugin_that_traps_in_every_call_is_told_from_the_target() {
     });
     counted(&log, " crashes");
 }
+
+#[test]
+fn a_ready_that_is_taken_back_while_it_loops_is_nobody_elses_defect() {
+    let ordeal = Ordeal::new("readiness", &Guest::bare().readiness(LOOP));
+    let ordeal = ordeal.limit("cpu", "1m").limit("call", "1m").set("start_timeout", "500ms");
+    let log = ordeal.endure(|trial| {
+        trial.client_is_closed();
+        trial.told_once(&["the target was not ready after 500ms"]);
+    });
+    let judged = log.iter().find(|line| line.contains("readiness can't be judged"));
+    assert_eq!(judged, None, "it was asked no more");
+}
