@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
-use wasmtime::{ResourceLimiter, Store, UpdateDeadline};
+use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
 /// How much longer than its deadline a call may take that has to wait for the end of a command: one
 /// that ignores SIGTERM is killed after five seconds.
@@ -40,6 +40,12 @@ pub(super) struct CpuSpent;
 #[derive(Debug, thiserror::Error)]
 #[error("the memory is used up")]
 pub(super) struct MemorySpent;
+
+/// Did a guest end for want of memory? The limit of a heap with garbage collection comes as a trap of its
+/// own, in place of [`MemorySpent`].
+pub(super) fn is_memory_spent(error: &wasmtime::Error) -> bool {
+    error.is::<MemorySpent>() || error.downcast_ref() == Some(&Trap::AllocationTooLarge)
+}
 
 /// The allowance of an instance. Each call on it begins with a full one.
 #[derive(Debug)]

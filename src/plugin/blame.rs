@@ -13,10 +13,10 @@ use wasmtime_wasi::{I32Exit, ResourceTableError};
 use crate::config::Limits;
 use crate::decide::{Failure, FailureKind};
 
-use super::allowance::{CpuSpent, Ending, MemorySpent};
+use super::allowance::{CpuSpent, Ending, is_memory_spent};
 use super::bindings::types;
 use super::grants;
-use super::guest::Worker;
+use super::guest::{CROSSING, Worker};
 use super::text;
 
 /// The longest time that a plugin may ask for. Longer ones are cut to it: times are added to a
@@ -86,7 +86,7 @@ impl Call<'_> {
                 ),
                 format!("If it needs more, raise {}", self.limit("cpu")),
             ),
-            Ending::Trapped(error) if error.is::<MemorySpent>() => (
+            Ending::Trapped(error) if is_memory_spent(error) => (
                 format!(
                     "needs more memory in `{function}` than the {} that it may have",
                     memory(limits)
@@ -193,6 +193,12 @@ fn trapped(function: &str, error: &wasmtime::Error) -> String {
         Some(trap) => trap.to_string(),
         None => {
             let reason = text::line(&error.root_cause().to_string(), 1024);
+            if reason.contains("fuel allocated for hostcalls") {
+                return format!(
+                    "handed over more than {CROSSING} bytes at once in `{function}`, which is the most \
+                     that it may"
+                );
+            }
             if reason.contains("utf-8") {
                 return format!(
                     "answered in `{function}` with a text that is not UTF-8 ({reason})"

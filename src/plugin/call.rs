@@ -20,7 +20,7 @@ use wasmtime::Store;
 
 use crate::decide::{Failure, FailureKind};
 
-use super::allowance::{Allowance, CpuSpent, Ending, MemorySpent};
+use super::allowance::{Allowance, CpuSpent, Ending, is_memory_spent};
 use super::bindings::types;
 use super::blame::{Call, DeadlineKey};
 use super::counters::End;
@@ -162,7 +162,7 @@ impl Begun {
             Ending::Late if self.allowance.waits_for_command() => End::LateForCommand,
             Ending::Late => End::Late,
             Ending::Trapped(error) if error.is::<CpuSpent>() => End::OutOfCpu,
-            Ending::Trapped(error) if error.is::<MemorySpent>() => End::OutOfMemory,
+            Ending::Trapped(error) if is_memory_spent(error) => End::OutOfMemory,
             Ending::Trapped(_) => End::Crashed,
         }
     }

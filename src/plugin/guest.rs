@@ -24,6 +24,14 @@ use super::stdio::Stream;
 use super::trial::Recorder;
 use super::voice::{Loudness, Voice};
 
+/// How many bytes may cross into Dormouse in one call of a function, an answer included: far more than
+/// there is to say. What is larger than its place is refused only when it is here.
+pub(super) const CROSSING: usize = 1 << 20;
+
+/// How many handles an instance may have for each that its plugin may hold: a component's own resources
+/// and tasks have some as well. They take Dormouse's memory, and none of the guest's.
+const HANDLES: usize = 4;
+
 /// How many random bytes a guest gets at once.
 const RANDOM_BYTES: u64 = 64 << 10;
 
@@ -111,9 +119,9 @@ impl Guest {
         };
         let mut store = Store::new(engine, guest);
         store.limiter(|guest| &mut guest.memory);
-        // A list may name the same bytes again and again: what crosses into Dormouse in one call is
-        // bounded like the memory that it comes from.
-        store.set_hostcall_fuel(limits.memory);
+        // The guest's memory is no bound by itself: a list may name the same bytes again and again.
+        store.set_hostcall_fuel(CROSSING);
+        store.set_max_component_handles(limits.handles.saturating_mul(HANDLES));
         let allowance = Arc::clone(&store.data().allowance);
         allowance.attach(&mut store);
         Ok(store)

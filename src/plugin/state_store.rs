@@ -36,6 +36,10 @@ const LONGEST_KEY: usize = 256;
 /// How many bytes a value may have.
 const LONGEST_VALUE: usize = 64 << 10;
 
+/// What an entry takes beside the bytes of its key and value, in memory and in the file, and is
+/// counted with: a million empty values are not nothing.
+const ENTRY: usize = 64;
+
 /// How many bytes the readable form of a file's name may have.
 const LONGEST_NAME: usize = 200;
 
@@ -44,9 +48,12 @@ type Values = BTreeMap<String, Vec<u8>>;
 /// Why a value was not read or kept.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StateError {
-    /// A length is beyond its limit.
-    #[error("too large")]
-    TooLarge,
+    /// A key or a value is longer than any may be.
+    #[error("too long")]
+    TooLong,
+    /// All of it together is beyond the plugin's limit.
+    #[error("full")]
+    Full,
     /// The disk refused it.
     #[error("the state in `{}` can't be {verb}: {error}", file.display())]
     Storage {
@@ -98,7 +105,7 @@ impl StateStore {
 #[derive(Debug)]
 pub(super) struct Space {
     file: PathBuf,
-    /// How many bytes all keys and values may have together.
+    /// How many bytes all entries may have together.
     limit: usize,
     /// As they are on the disk; `None` until they were read.
     values: Arc<AsyncMutex<Option<Values>>>,
@@ -114,13 +121,14 @@ impl Space {
     /// Sets the value of `key`.
     pub(super) async fn set(&self, key: String, value: Vec<u8>) -> Result<(), StateError> {
         if key.len() > LONGEST_KEY || value.len() > LONGEST_VALUE {
-            return Err(StateError::TooLarge);
+            return Err(StateError::TooLong);
         }
         let limit = self.limit;
         self.change(move |values| {
             values.insert(key, value);
-            let size: usize = values.iter().map(|(key, value)| key.len() + value.len()).sum();
-            if size > limit { Err(StateError::TooLarge) } else { Ok(true) }
+            let size = |(key, value): (&String, &Vec<u8>)| ENTRY + key.len() + value.len();
+            let size: usize = values.iter().map(size).sum();
+            if size > limit { Err(StateError::Full) } else { Ok(true) }
         })
         .await
     }
@@ -303,13 +311,28 @@ mod tests {
     async fn what_is_too_large_is_refused_and_changes_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let space = space(folder.path());
-        space.set("a".to_owned(), vec![0; 900]).await.unwrap();
-        for (key, value) in [("b", 99), (&"k".repeat(257), 1), ("b", LONGEST_VALUE + 1)] {
+        space.set("a".to_owned(), vec![0; 700]).await.unwrap();
+        let room = 1000 - (ENTRY + 701) - (ENTRY + 1);
+        let refused = space.set("b".to_owned(), vec![0; room + 1]).await;
+        assert!(matches!(refused, Err(StateError::Full)));
+        for (key, value) in [(&*"k".repeat(257), 1), ("b", LONGEST_VALUE + 1)] {
             let refused = space.set(key.to_owned(), vec![0; value]).await;
-            assert!(matches!(refused, Err(StateError::TooLarge)));
+            assert!(matches!(refused, Err(StateError::TooLong)));
         }
-        space.set("b".to_owned(), vec![0; 98]).await.unwrap();
-        assert_eq!(space.get("a").await.unwrap().unwrap().len(), 900);
+        space.set("b".to_owned(), vec![0; room]).await.unwrap();
+        assert_eq!(space.get("a").await.unwrap().unwrap().len(), 700);
+    }
+
+    #[tokio::test]
+    async fn empty_values_are_counted_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let space = space(folder.path());
+        let room = 1000 / (ENTRY + 1);
+        for key in ('a'..).take(room) {
+            space.set(key.to_string(), Vec::new()).await.unwrap();
+        }
+        let refused = space.set("!".to_owned(), Vec::new()).await;
+        assert!(matches!(refused, Err(StateError::Full)));
     }
 
     #[tokio::test]

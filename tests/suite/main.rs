@@ -11,6 +11,7 @@ mod demo;
 mod documents;
 mod examples;
 mod flags;
+mod hostile;
 mod messages;
 mod plugin_calls;
 mod plugin_examples;

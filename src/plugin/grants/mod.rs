@@ -48,6 +48,18 @@ impl Denial {
     }
 }
 
+/// `plugin` wanted to keep more in its state than `limits.state` lets it.
+pub(super) fn more_state(plugin: &Plugin) -> Denial {
+    let limit = bytesize::ByteSize(plugin.limits.state as u64);
+    Denial {
+        wanted: format!("keep more than {limit} in its state"),
+        remedy: format!(
+            "If it needs more, raise `limits.state` in `[plugins.{}]`.",
+            toml_key(&plugin.name)
+        ),
+    }
+}
+
 /// Tells the operator about denials, each once, and not without end.
 #[derive(Debug)]
 pub(super) struct Warnings {

@@ -17,6 +17,7 @@ use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView};
 use super::bindings::{World, types};
 use super::grants::{self, Protocol};
 use super::guest::Guest;
+use super::http;
 
 /// Everything that a guest may import. What is behind a function depends on the guest's grants, and
 /// not whether the function is there: so a plugin loads without its grants, and is told at the call.
@@ -24,7 +25,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
     tell_of_sockets(&mut linker)?;
     World::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
     Ok(linker)

@@ -1,6 +1,7 @@
 //! `state`: what outlasts a call.
 
 use crate::plugin::bindings::state;
+use crate::plugin::grants;
 use crate::plugin::guest::Guest;
 use crate::plugin::state_store::StateError;
 
@@ -22,10 +23,15 @@ impl state::Host for Guest {
 }
 
 impl Guest {
-    /// A disk that fails is the operator's business, whatever the plugin makes of it.
+    /// A limit that is reached and a disk that fails are the operator's business, whatever the plugin
+    /// makes of it.
     fn report(&self, error: StateError) -> state::StateError {
         match error {
-            StateError::TooLarge => state::StateError::TooLarge,
+            StateError::TooLong => state::StateError::TooLarge,
+            StateError::Full => {
+                self.worker.warn(&grants::more_state(&self.worker.plugin));
+                state::StateError::TooLarge
+            }
             StateError::Storage { .. } => {
                 let (plugin, service) = (&self.worker.plugin.name, &self.worker.service.name);
                 tracing::error!(plugin, service, "{error}");

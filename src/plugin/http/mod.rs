@@ -18,6 +18,7 @@ mod address;
 mod connect;
 mod exchange;
 mod failure;
+mod imports;
 mod route;
 mod trust;
 
@@ -37,6 +38,7 @@ use exchange::{Answer, Connection};
 use failure::Failure;
 use route::Route;
 
+pub(super) use imports::add_to_linker;
 pub(super) use trust::Trust;
 
 /// How many bytes the names and values of a guest's headers may take: far more than any server

@@ -108,9 +108,10 @@ impl Calls {
         self.open.remove(&call);
     }
 
-    /// The question is answered.
-    pub(super) fn close(&mut self, call: Call) {
-        self.open.remove(&call);
+    /// The question is answered. Was it open? One that was taken back is answered as well, at least
+    /// by [`Request::on_grief`], and nobody wants to hear it.
+    pub(super) fn close(&mut self, call: Call) -> bool {
+        self.open.remove(&call).is_some()
     }
 }
 

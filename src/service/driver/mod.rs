@@ -219,7 +219,9 @@ impl Driver {
                 self.feed(Event::Booted { listening });
             }
             Message::Answered(call, reply) => {
-                self.calls.close(call);
+                if !self.calls.close(call) {
+                    return;
+                }
                 let event = self.understand(call, reply);
                 self.feed(event);
                 // Whoever had to have it has it.

@@ -329,6 +329,17 @@ impl Guest {
             Some((interface, _)) => interface,
             None => item,
         };
+        self.intrinsic(module, function, name, shape)
+    }
+
+    /// Imports a function of the component model itself as `$name` of the module.
+    pub(crate) fn intrinsic(
+        mut self,
+        module: &str,
+        function: &str,
+        name: &str,
+        shape: &str,
+    ) -> Guest {
         let _ = writeln!(
             self.core_imports,
             "(import \"{module}\" \"{function}\" (func ${name} {shape}))"
@@ -355,7 +366,18 @@ impl Guest {
     /// Imports `process.run`, and adds `$run`, which runs this command. It writes what the host
     /// returns to [`RETURNED`]; then `$ran_well` says whether it is an output.
     pub(crate) fn runs(
+        self,
+        program: &str,
+        arguments: &[&str],
+        variable: Option<(&str, &str)>,
+    ) -> Guest {
+        self.runs_as("test", program, arguments, variable)
+    }
+
+    /// The same with this label of the command.
+    pub(crate) fn runs_as(
         mut self,
+        label: &str,
         program: &str,
         arguments: &[&str],
         variable: Option<(&str, &str)>,
@@ -366,7 +388,7 @@ impl Guest {
             Some((name, value)) => (self.strings(&[name, value]).at, 1),
             None => (0, 0),
         };
-        let label = self.text("test");
+        let label = self.text(label);
         let shape = "(param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i64 i32 i32 i32)";
         self.import("dormouse:plugin/process@0.1.0", "run", "process_run", shape).function(
             &format!(

@@ -14,7 +14,7 @@ use tokio_rustls::TlsAcceptor;
 use super::guest::{Guest, RETURNED};
 
 /// The functions of `wasi:http` that guests of tests import.
-const WASI_HTTP: &str = r"
+pub(crate) const WASI_HTTP: &str = r"
     package wasi:http@0.2.0 {
         interface types {
             use wasi:io/poll@0.2.0.{pollable};

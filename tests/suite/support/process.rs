@@ -65,8 +65,12 @@ fn all_processes() -> impl Iterator<Item = u32> {
 
 /// The zombies that wait for this process to reap them.
 pub(crate) fn zombies_of_ours() -> Vec<u32> {
-    let us = std::process::id();
-    all_processes().filter(|&pid| state_and_parent(pid) == Some(('Z', us))).collect()
+    zombies_of(std::process::id())
+}
+
+/// The zombies that wait for a process to reap them.
+pub(crate) fn zombies_of(parent: u32) -> Vec<u32> {
+    all_processes().filter(|&pid| state_and_parent(pid) == Some(('Z', parent))).collect()
 }
 
 /// The living children of a process.

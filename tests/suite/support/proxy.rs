@@ -111,6 +111,18 @@ impl Scene {
         self
     }
 
+    /// Sets a key of a plugin.
+    pub(crate) fn set_of_plugin(
+        mut self,
+        plugin: &str,
+        key: &str,
+        value: impl Into<toml::Value>,
+    ) -> Scene {
+        let table = self.config["plugins"][plugin].as_table_mut().expect("a table");
+        table.insert(key.into(), value.into());
+        self
+    }
+
     /// Grants something to a plugin.
     pub(crate) fn allow(mut self, name: &str, key: &str, value: impl Into<toml::Value>) -> Scene {
         let plugin = self.config["plugins"][name].as_table_mut().expect("a table");
