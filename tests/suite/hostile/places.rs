@@ -6,7 +6,7 @@
 
 use std::fs;
 
-use crate::support::guest::Guest;
+use crate::support::guest::{Guest, RETURNED};
 
 use super::ordeal::{NAME, Ordeal, Trial};
 
@@ -53,14 +53,25 @@ pub(super) fn ready(guest: Guest, body: &str, failure: &str, change: Change) -> 
         trial.client_is_closed();
         once(trial, "readiness can't be judged; asking again", failure, "ready");
         trial.told(&["the target was not ready after 1.0s"]);
-        let good = Guest::bare().readiness(
-            "(i32.store8 (i32.const 1032) (i32.const 0))
-                        (i32.store8 (i32.const 1036) (i32.const 0)) (call $done)",
-        );
+        let good = good_judge();
         fs::write(trial.scene.path(&format!("{NAME}.wasm")), good.build()).expect("a file");
         trial.told(&["what stands in it decides from the next call on"]);
         trial.client_is_served();
     })
+}
+
+/// A plugin that says that the target is ready when it answers.
+fn good_judge() -> Guest {
+    Guest::bare()
+        .readiness(&format!(
+            "(call $probe (i32.const {RETURNED}))
+             (if (i32.load8_u (i32.const {RETURNED}))
+                (then (return (call $not_yet (i32.const 0) (i32.const 0)))))
+             (i32.store8 (i32.const 1032) (i32.const 0))
+             (i32.store8 (i32.const 1036) (i32.const 0))
+             (call $done)"
+        ))
+        .import("dormouse:plugin/target@0.1.0", "probe", "probe", "(param i32)")
 }
 
 /// The client wakes the target, since `on_gate_error` says so.
