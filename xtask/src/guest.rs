@@ -57,7 +57,8 @@ impl Guest {
         command
             .args(["--package", name, "--manifest-path", "plugins/Cargo.toml", "--target-dir"])
             .arg(&target_folder)
-            // In place of the flags that a developer may have set, which would change the bytes.
+            // In place of what a developer may have set, which would change the bytes.
+            .env("CARGO_INCREMENTAL", "0")
             .env("CARGO_ENCODED_RUSTFLAGS", remapped_paths());
         cargo::run(&mut command, &format!("building the component {name}"))?;
         files::read(&target_folder.join(WASM).join("release").join(format!("{name}.wasm")))
