@@ -75,6 +75,18 @@ fn conflict(flags: &str, command: &str) -> Failure {
 }
 
 /// A failure in clap's form: message, usage, where to read more.
-pub(super) fn wrong(kind: ErrorKind, message: &str) -> Failure {
+fn wrong(kind: ErrorKind, message: &str) -> Failure {
     Failure::Usage(Box::new(Arguments::command().error(kind, message)))
+}
+
+/// The same for a command behind another, such as `plugin try`: the usage is that command's.
+pub(super) fn wrong_behind(path: &[&str], kind: ErrorKind, message: &str) -> Failure {
+    let mut definition = Arguments::command();
+    // Gives each command the words before it.
+    definition.build();
+    let mut command = &definition;
+    for name in path {
+        command = command.find_subcommand(name).unwrap_or(command);
+    }
+    Failure::Usage(Box::new(command.clone().error(kind, message)))
 }

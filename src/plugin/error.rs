@@ -60,7 +60,8 @@ impl std::error::Error for LoadError {}
 pub enum LoadFault {
     /// There is no such file.
     #[error(
-        "there is no such file. A relative path in `wasm` begins at the folder of the config file"
+        "there is no such file. Check the path; in a config, a relative one begins at the config's \
+         folder"
     )]
     Missing,
     /// The file can't be read.

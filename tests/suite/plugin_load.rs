@@ -41,7 +41,7 @@ async fn a_file_that_is_not_there() {
     fs::remove_file(stage.file()).unwrap();
     let (error, message) = stage.load_error().await;
     assert!(matches!(error.fault, LoadFault::Missing));
-    insta::assert_snapshot!(message, @"the plugin `p` can't be loaded from `[FOLDER]/p.wasm`: there is no such file. A relative path in `wasm` begins at the folder of the config file");
+    insta::assert_snapshot!(message, @"the plugin `p` can't be loaded from `[FOLDER]/p.wasm`: there is no such file. Check the path; in a config, a relative one begins at the config's folder");
 }
 
 #[tokio::test]

@@ -129,7 +129,7 @@ struct Details {
     #[arg(long, value_name = "BYTES", value_parser = words::bytes)]
     send: Vec<Bytes>,
     /// should-wake, start, stop: where the client comes from [default: 192.0.2.1:50000].
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = words::address)]
     client: Option<SocketAddr>,
     /// should-wake: what the service believes of its target [default: asleep].
     #[arg(long, value_name = "PHASE")]
@@ -143,6 +143,11 @@ struct Details {
     /// should-sleep: how long the target has had no client [default: 30m].
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     idle_for: Option<Duration>,
+}
+
+/// The failure of flags that don't go together.
+fn conflict(message: &str) -> Failure {
+    usage::wrong_behind(&["plugin", "try"], ErrorKind::ArgumentConflict, message)
 }
 
 /// What a client sends. A type of its own, since a list of lists means something else to clap.
@@ -200,7 +205,7 @@ impl Try {
                 Some(flag) => {
                     let message =
                         format!("`{flag}` can't be used with `--script`: its steps say it");
-                    Err(usage::wrong(ErrorKind::ArgumentConflict, &message))
+                    Err(conflict(&message))
                 }
                 None => Ok(Vec::new()),
             };
@@ -211,7 +216,7 @@ impl Try {
                 "`{flag}` says nothing about `{name}`, whose flags are `{}`",
                 flags.join("`, `")
             );
-            return Err(usage::wrong(ErrorKind::ArgumentConflict, &message));
+            return Err(conflict(&message));
         }
         let client = details.client.unwrap_or_else(Call::usual_client);
         Ok(match function {

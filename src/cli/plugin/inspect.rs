@@ -49,7 +49,7 @@ const NEEDS: [Need; 7] = [
     },
     Need {
         key: "connect",
-        line: "connect = [\"HOST:PORT\"]",
+        line: "connect = [\"ADDRESS:PORT\"]",
         why: "if it opens TCP connections",
         imports: &["wasi:sockets/tcp-create-socket"],
         is_meant: false,

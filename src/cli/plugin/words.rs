@@ -1,5 +1,6 @@
 //! The words for what plugins are asked and answer, for times and for bytes.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::config::script::{self, Call};
@@ -40,6 +41,13 @@ pub(super) fn bytes(text: &str) -> Result<Bytes, String> {
     }
     bytes.extend_from_slice(rest.as_bytes());
     Ok(Bytes(bytes))
+}
+
+/// The address of a client, from the command line.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    let remedy =
+        "this must be an IP address with a port, such as 192.0.2.1:50000 or [2001:db8::1]:50000";
+    text.parse().map_err(|_| remedy.to_owned())
 }
 
 /// Bytes as a text in quotes, with escapes that [`bytes`] understands; cut where it is long.

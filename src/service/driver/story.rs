@@ -109,14 +109,17 @@ impl Story {
             WakeLimit::All => ("clients", "per_hour", wakes.per_hour),
             WakeLimit::Each => ("this client", "per_client_per_hour", wakes.per_client_per_hour),
         };
+        let most = match most.unwrap_or_default() {
+            1 => "once".to_owned(),
+            most => format!("{most} times"),
+        };
         warn!(
             service = self.name(),
             client = client.map(|client| tracing::field::display(client.address)),
             recent = count.recent,
             all = count.all,
-            "client closed: {who} may wake the target {} times within an hour \
-             (`wakes.{key}`), and have; the next time is in {}",
-            most.unwrap_or_default(),
+            "client closed: {who} may wake the target {most} within an hour \
+             (`wakes.{key}`), which is used up; the next wake is possible in {}",
             Short(budget.next),
         );
     }

@@ -205,6 +205,7 @@ fn wrong_usage_is_told_and_exits_with_2() {
         &["try", "p.wasm"][..],
         &["try", "p.wasm", "should-wake", "--idle-for", "5m"],
         &["try", "p.wasm", "should-wake", "--send", r"\q"],
+        &["try", "p.wasm", "should-wake", "--client", "192.0.2.1"],
         &["try", "p.wasm", "--script", "s.toml", "--send", "x"],
         &["try", "p.wasm", "start", "--config", "dormouse.toml"],
     ]
@@ -227,8 +228,7 @@ exit status: 2
 ----- stderr -----
 error: `--idle-for` says nothing about `should-wake`, whose flags are `--send`, `--client`, `--phase`
 
-Usage: dormouse [OPTIONS] <COMMAND>
-       dormouse [OPTIONS] --target-ip <HOST> --target-port <PORT> --hook-start-svc <FILE> --hook-stop-svc <FILE>
+Usage: dormouse plugin try [OPTIONS] <FILE> [CALL]
 
 For more information, try '--help'.
 
@@ -242,10 +242,16 @@ For more information, try '--help'.
 exit status: 2
 ----- stdout -----
 ----- stderr -----
+error: invalid value '192.0.2.1' for '--client <ADDRESS>': this must be an IP address with a port, such as 192.0.2.1:50000 or [2001:db8::1]:50000
+
+For more information, try '--help'.
+
+exit status: 2
+----- stdout -----
+----- stderr -----
 error: `--send` can't be used with `--script`: its steps say it
 
-Usage: dormouse [OPTIONS] <COMMAND>
-       dormouse [OPTIONS] --target-ip <HOST> --target-port <PORT> --hook-start-svc <FILE> --hook-stop-svc <FILE>
+Usage: dormouse plugin try [OPTIONS] <FILE> [CALL]
 
 For more information, try '--help'.
 
@@ -280,7 +286,7 @@ fn a_file_that_can_not_be_loaded_is_told() {
 exit status: 1
 ----- stdout -----
 ----- stderr -----
-error: the plugin `p` can't be loaded from `[FOLDER]/p.wasm`: there is no such file. A relative path in `wasm` begins at the folder of the config file
+error: the plugin `p` can't be loaded from `[FOLDER]/p.wasm`: there is no such file. Check the path; in a config, a relative one begins at the config's folder
 ");
 }
 
