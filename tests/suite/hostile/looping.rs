@@ -6,7 +6,7 @@ use super::LOOP;
 use super::ordeal::Ordeal;
 use super::places::{self, as_it_is};
 
-const SPENT: &str = "the plugin `hostile` used up the CPU time of a call (200ms) in `FUNCTION`";
+const SPENT: &str = "the plugin `hostile` used up the CPU time of a call (100ms) in `FUNCTION`";
 
 /// What a log says at its end of the one call that looped.
 fn counted(log: &[String], faults: &str) {

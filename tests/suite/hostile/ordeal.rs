@@ -16,7 +16,7 @@ use super::witness::Witness;
 pub(super) const NAME: &str = "hostile";
 
 /// What a plugin may have, if the test says nothing else: enough to do harm with.
-const LIMITS: [(&str, &str); 3] = [("cpu", "200ms"), ("call", "1s"), ("memory", "16MiB")];
+const LIMITS: [(&str, &str); 3] = [("cpu", "100ms"), ("call", "10s"), ("memory", "16MiB")];
 
 /// How much memory may be in use for a moment: what an instance may have, the copies of it that
 /// cross into Dormouse, and Dormouse's own.

@@ -49,10 +49,10 @@ pub(super) fn stop(guest: Guest, body: &str, failure: &str, change: Change) -> V
 /// mends it.
 pub(super) fn ready(guest: Guest, body: &str, failure: &str, change: Change) -> Vec<String> {
     let ordeal = change(Ordeal::new("readiness", &guest.readiness(body)));
-    ordeal.set("start_timeout", "1s").endure(|trial| {
+    ordeal.set("start_timeout", "2s").endure(|trial| {
         trial.client_is_closed();
         once(trial, "readiness can't be judged; asking again", failure, "ready");
-        trial.told(&["the target was not ready after 1.0s"]);
+        trial.told(&["the target was not ready after 2.0s"]);
         let good = good_judge();
         fs::write(trial.scene.path(&format!("{NAME}.wasm")), good.build()).expect("a file");
         trial.told(&["what stands in it decides from the next call on"]);
