@@ -17,6 +17,7 @@ mod grants;
 mod hooks;
 mod http_grant;
 mod http_path;
+mod limits;
 mod model;
 mod plugin;
 mod reach;

@@ -1,11 +1,11 @@
 //! Plugins: `[plugins.NAME]`, and the register in which services look them up.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::commands::Hooks;
 use super::fault::{Fault, Problem, Span, closest};
 use super::grants;
+use super::limits;
 use super::reader::{Table, Value};
 use super::settings;
 use super::values::{self, Folder};
@@ -18,7 +18,6 @@ pub const BUILTINS: &[&str] = &["shell"];
 pub(super) const SHELL: &str = "shell";
 
 const PLUGIN: &str = "`[plugins.NAME]` with `wasm = \"FILE.wasm\"`";
-pub(super) const LIMITS: &str = "a table, such as `{ memory = \"64MiB\", cpu = \"1s\" }`";
 
 /// All plugins of a config: those that are declared, and of these the ones that are used.
 pub(super) struct Plugins {
@@ -175,8 +174,8 @@ fn plugin(
         Limits::default(),
         |value, faults| {
             let section = format!("{section}.limits");
-            let table = Table::of(value, section, value.place.clone(), LIMITS, faults)?;
-            limits(table, faults)
+            let table = Table::of(value, section, value.place.clone(), limits::EXAMPLE, faults)?;
+            limits::read(table, faults)
         },
         faults,
     );
@@ -243,69 +242,4 @@ fn sum(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<Option<[u8; 32]>> {
         faults.push(value.fault(Problem::BadSum { text: text.to_owned() }));
     }
     sum.map(Some)
-}
-
-/// `limits`: what a plugin may use up.
-pub(super) fn limits(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limits> {
-    let default = Limits::default();
-    let least = Duration::from_millis(1);
-    let time = |value: &Value<'_>, faults: &mut Vec<Fault>| {
-        value.duration(least, "from 1ms to 365d", faults)
-    };
-    let memory = table.take_or(
-        "memory",
-        default.memory,
-        |value, faults| value.size("memory", 1 << 20..=4 << 30, "from 1MiB to 4GiB", faults),
-        faults,
-    );
-    let cpu = table.take_or("cpu", default.cpu, time, faults);
-    let call = table.take_or("call", default.call, time, faults);
-    let output = table.take_or(
-        "output",
-        default.output,
-        |value, faults| value.size("output", 1 << 10..=1 << 20, "from 1KiB to 1MiB", faults),
-        faults,
-    );
-    let log_lines = table.take_or(
-        "log_lines",
-        default.log_lines,
-        |value, faults| value.count(1_000_000, "from 1 to 1000000", faults),
-        faults,
-    );
-    let state = table.take_or(
-        "state",
-        default.state,
-        |value, faults| value.size("state", 1 << 10..=64 << 20, "from 1KiB to 64MiB", faults),
-        faults,
-    );
-    let requests = table.take_or(
-        "requests",
-        default.requests,
-        |value, faults| value.count(256, "from 1 to 256", faults),
-        faults,
-    );
-    let handles = table.take_or(
-        "handles",
-        default.handles,
-        |value, faults| value.count(65536, "from 1 to 65536", faults),
-        faults,
-    );
-    let children = table.take_or(
-        "children",
-        default.children,
-        |value, faults| value.count(1024, "from 1 to 1024", faults),
-        faults,
-    );
-    table.finish(faults);
-    Some(Limits {
-        memory: memory?,
-        cpu: cpu?,
-        call: call?,
-        output: output?,
-        log_lines: log_lines?,
-        state: state?,
-        requests: requests?,
-        handles: handles?,
-        children: children?,
-    })
 }

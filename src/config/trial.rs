@@ -16,7 +16,7 @@ use super::reader::Table;
 use super::values::{self, Folder};
 use super::{
     Config, Decider, Faults, Grants, Limits, Plugin, PluginId, PluginSource, Target, addresses,
-    grants, judged, plugin, service, settings, syntax,
+    grants, judged, limits, plugin, service, settings, syntax,
 };
 
 /// The service of a plugin that is tried, if nobody names one.
@@ -105,7 +105,7 @@ pub fn from_flags(source: PluginSource, flags: &TrialFlags) -> Result<Config, Fa
         let folder = folder.map_err(bad_folder).ok()?;
         Some(grants::read(table, &folder, faults))
     })?;
-    plugin.limits = lines("--limits", &flags.limits.join("\n"), plugin::limits)?;
+    plugin.limits = lines("--limits", &flags.limits.join("\n"), limits::read)?;
     if let Some(text) = &flags.settings {
         plugin.settings = of_settings(text)?;
     }

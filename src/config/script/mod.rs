@@ -28,7 +28,7 @@ use toml::de::DeTable;
 use super::fault::{Fault, Problem};
 use super::reader::{Table, Value};
 use super::{
-    Config, Faults, Grants, Limits, PluginSource, addresses, folder_of, grants, plugin, read_as,
+    Config, Faults, Grants, Limits, PluginSource, addresses, folder_of, grants, limits, read_as,
     settings, syntax, trial, values,
 };
 
@@ -122,8 +122,8 @@ fn understand(
         Limits::default(),
         |value, faults| {
             let place = value.place.clone();
-            let table = Table::of(value, "limits".into(), place, plugin::LIMITS, faults)?;
-            plugin::limits(table, faults)
+            let table = Table::of(value, "limits".into(), place, limits::EXAMPLE, faults)?;
+            limits::read(table, faults)
         },
         faults,
     );
