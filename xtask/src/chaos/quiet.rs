@@ -25,6 +25,10 @@ const STILLNESS: Duration = Duration::from_secs(7);
 /// How long a client may have to wait: the longest back-off with its tenth more, and the start.
 const SERVING: Duration = Duration::from_secs(70);
 
+/// How long hooks go on to misbehave after the last client: long enough for most cool-downs, so
+/// that the last stop of a service is one that may lie.
+const LAST_LIES: Duration = Duration::from_secs(5);
+
 /// How long descriptors may take to be closed.
 const CLOSING: Duration = Duration::from_secs(10);
 
@@ -71,9 +75,10 @@ impl Quiet<'_> {
     /// when it had settled for the first time; what the present one did is put there.
     pub fn check(&self, first: &mut Option<Usage>) -> Result<(), String> {
         self.tally.count("quiet phases");
-        self.world.set_calm(true)?;
         self.proxy.start()?;
         self.proxy.signal(Signal::CONT);
+        self.end.sleep(LAST_LIES);
+        self.world.set_calm(true)?;
         self.await_sleep("after the chaos");
         self.serve_each();
         self.await_sleep("after one client");

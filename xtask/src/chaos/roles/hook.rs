@@ -120,12 +120,12 @@ impl Run<'_> {
     fn stop_with_a_lie(&mut self) -> Outcome {
         let delay = self.dice.millis(300..=6000);
         match self.dice.within(0..=5) {
-            0 => self.writer.note("says done, the target lives on"),
-            1 => {
+            0 | 1 => self.writer.note("says done, the target lives on"),
+            2 => {
                 self.writer.note(&format!("says done, the target is ended in {delay:?}"))?;
                 self.site.later("stop", delay)
             }
-            2 => {
+            3 => {
                 self.writer.note("says failed, the target is down")?;
                 self.end()?;
                 Err("the machine did not answer".to_owned())
