@@ -3,6 +3,8 @@
 #[cfg(target_os = "linux")]
 mod bench;
 mod cargo;
+#[cfg(target_os = "linux")]
+mod chaos;
 mod files;
 mod guest;
 mod languages;
@@ -23,6 +25,8 @@ Commands:
                      arguments go to the test runner (cargo nextest, or cargo test without it)
   bench [OPTIONS]    compares a release build with other proxies, for docs/performance.md;
                      `bench --help` says more
+  chaos [OPTIONS]    runs the binary between clients, hooks and targets that fail at random, and
+                     counts broken invariants; `chaos --help` says more
   plugins            builds the embedded components and writes their lock files
   plugins --check    fails if an embedded component is not what its sources say
   plugins LANG...    builds and tests the plugin of examples/plugins/ in these languages, from
@@ -42,6 +46,10 @@ fn main() -> ExitCode {
         ["bench-load", rest @ ..] => bench::load::run(rest),
         #[cfg(not(target_os = "linux"))]
         ["bench", ..] => Err("`bench` needs Linux: it reads /proc".to_owned()),
+        #[cfg(target_os = "linux")]
+        ["chaos", rest @ ..] => chaos::run(rest),
+        #[cfg(not(target_os = "linux"))]
+        ["chaos", ..] => Err("`chaos` needs Linux: it reads /proc".to_owned()),
         ["plugins"] => plugins::build(),
         ["plugins", "--check"] => plugins::check(),
         ["plugins", languages @ ..] => languages::run(languages),
