@@ -21,7 +21,6 @@ mod resolver;
 mod tests;
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -96,19 +95,15 @@ impl Dialer {
     /// most.
     pub async fn dial(&self) -> Result<TcpStream, DialError> {
         let resolver = self.resolver();
-        let mut first = None;
-        if let Some(address) = resolver.literal() {
-            match Attempt::begin(address, self.keepalive).map(Attempt::connected) {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(attempt)) => first = Some((address, Ok(attempt))),
-                Err(error) => first = Some((address, Err(error))),
+        let mut first = resolver.literal().map(|address| Attempt::begin(address, self.keepalive));
+        if let Some(Ok(attempt)) = first {
+            match attempt.connected() {
+                Ok(stream) => return Ok(stream),
+                Err(attempt) => first = Some(Ok(attempt)),
             }
         }
         // In a box: a client's task has room for this future as long as it lives.
-        match first {
-            Some((address, first)) => Box::pin(self.go_on(&resolver, address, first)).await,
-            None => Box::pin(self.dial_any(&resolver, Check::Connected)).await,
-        }
+        Box::pin(self.dial_patiently(&resolver, first)).await
     }
 
     /// Connects, and sees whether the connection stays open: the target is up. Takes up to
@@ -121,16 +116,20 @@ impl Dialer {
         self.dial_any(&self.resolver(), Check::StaysOpen(MAX_QUIET_TIME)).await
     }
 
-    /// Goes on with a first attempt at a target that is an address.
-    async fn go_on(
+    /// Connects, going on from a first attempt at a target that is an address.
+    async fn dial_patiently(
         &self,
         resolver: &Resolver,
-        address: SocketAddr,
-        first: io::Result<Attempt>,
+        first: Option<io::Result<Attempt>>,
     ) -> Result<TcpStream, DialError> {
-        let deadline = Instant::now() + self.connect_timeout;
-        let connected = connect(first, address, deadline, self.keepalive).await;
-        connected.map_err(|error| DialError::new(resolver.target(), address, error))
+        if let (Some(first), Some(address)) = (first, resolver.literal()) {
+            let deadline = Instant::now() + self.connect_timeout;
+            let connected = connect(first, address, deadline, self.keepalive).await;
+            connected.map_err(|error| DialError::new(resolver.target(), address, error))
+        } else {
+            // In another box, for which a target that is an address has no use.
+            Box::pin(self.dial_any(resolver, Check::Connected)).await
+        }
     }
 
     /// Connects to whichever address of the target accepts first.
