@@ -1,8 +1,8 @@
 //! Connects to the target.
 //!
 //! While the target is awake this stands between each client and its first byte. So an address is
-//! connected to at once; a name is resolved on a thread of its own ([`resolver`]), by one client for
-//! all, and its addresses are tried side by side ([`race`]).
+//! connected to at once; a name is resolved on a thread of its own (`resolver.rs`), by one client for
+//! all, and its addresses are tried side by side (`race.rs`).
 //!
 //! A failure is evidence: a target that refuses, keeps silent or can't be reached may be asleep
 //! (see [`DialError::blames_target`]). A lack of descriptors or ports on our side says nothing of

@@ -33,7 +33,7 @@ pub(super) struct Terms {
     pub(super) check: Check,
 }
 
-/// When a connection counts: see [`stays_open`].
+/// When a connection counts as made: see [`stays_open`].
 #[derive(Clone, Copy)]
 pub(super) enum Check {
     /// As soon as it is there.

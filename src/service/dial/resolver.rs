@@ -44,7 +44,7 @@ pub(super) const SLOW_LOOKUP: Duration = Duration::from_millis(500);
 const FAILED_LOOKUP_TTL: Duration = Duration::from_millis(100);
 
 /// Finds the addresses of a target. [`io::ErrorKind::NotFound`]: the target has none; all other
-/// errors: nobody knows.
+/// errors: the lookup failed, and an old answer may still hold.
 pub(super) type Lookup = dyn Fn(&Target) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 /// A target and its addresses.
@@ -94,7 +94,7 @@ pub(super) struct Answer {
 
 #[derive(Clone, Debug, PartialEq)]
 enum Failure {
-    /// The name has no address, or nobody could be asked; in the words of the system.
+    /// The name has no address, or the lookup failed; in the words of the system.
     Unresolved(Arc<str>),
     /// All addresses lead to our own listeners: the first address, and its listener.
     LeadsBack(SocketAddr, SocketAddr),

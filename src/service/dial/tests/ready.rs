@@ -28,9 +28,14 @@ async fn a_target_that_closes_each_connection_at_once_is_not_ready_until_it_keep
         stream.write_all(b"hello").await.unwrap();
         stream.read_exact(&mut [0; 4]).await.unwrap();
     });
-    let mut kinds = Vec::new();
-    let mut stream =
-        dialer.until_ready(a_start(PATIENCE), &mut |error| kinds.push(error.kind())).await;
+    // In a task of its own, as the driver does it.
+    let ready = tokio::spawn(async move {
+        let mut kinds = Vec::new();
+        let mut report = |error: &DialError| kinds.push(error.kind());
+        let stream = dialer.until_ready(a_start(PATIENCE), &mut report).await;
+        (stream, kinds)
+    });
+    let (mut stream, kinds) = ready.await.unwrap();
     assert_eq!(kinds, [DialErrorKind::ClosedAtOnce; 6]);
     let mut read = [0; 5];
     stream.read_exact(&mut read).await.unwrap();
