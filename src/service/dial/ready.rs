@@ -9,8 +9,9 @@
 //! With `t`, the time since the start began, the next attempt begins
 //!
 //! - `t / 20` after the one before, at least 2 ms and at most 200 ms, if that one has ended. So a
-//!   client waits at most a twentieth longer than the start took, and at most 0.2 s. These are 20 attempts in the
-//!   first 40 ms, 94 (`ln 100 / ln 1.05`) until 4 s, and 5 a second from then on: about 155 in 12 s.
+//!   client waits at most a twentieth longer than the start took, and at most 0.2 s. These are 20
+//!   attempts in the first 40 ms, 94 (`ln 100 / ln 1.05`) until 4 s, and 5 a second from then on:
+//!   about 155 in 12 s.
 //! - `t` after it, at least 32 ms and at most 200 ms, if one is still under way. A start that swallows
 //!   has attempts at 0, 32, 64, 128, 256, 456, 656, 856 and 1056 ms, and then each 200 ms: a machine
 //!   that is up gets a packet within 0.2 s, to which [`quiet_time`] adds 20 ms at most. The ninth
