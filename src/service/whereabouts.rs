@@ -88,7 +88,7 @@ impl Whereabouts {
 
 impl Reach for Whereabouts {
     fn probe(&self, at_most: Duration) -> Answer<'_, Result<Option<TcpStream>, String>> {
-        self.dialer.probe(at_most)
+        Reach::probe(&*self.dialer, at_most)
     }
 
     fn redirect(&self, target: Option<Target>) {

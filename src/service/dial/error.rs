@@ -24,6 +24,8 @@ pub struct DialError {
 pub enum DialErrorKind {
     /// Something else, such as a firewall of our own.
     Other,
+    /// The address is a listener of this process.
+    Itself,
     /// The name has no address that we know of.
     Unresolved,
     /// There is no way to the address, or its host is down.
@@ -32,6 +34,8 @@ pub enum DialErrorKind {
     TimedOut,
     /// The host is up, and nobody listens.
     Refused,
+    /// Something accepted the connection, and closed it before it had sent anything.
+    ClosedAtOnce,
     /// We are out of descriptors, ports or memory.
     Exhausted,
 }
@@ -47,6 +51,38 @@ impl DialError {
         DialError { kind, target: target.clone(), address: None, source }
     }
 
+    /// `address` is that of `listener`, one of our own.
+    pub(super) fn leads_back(
+        target: &Target,
+        address: SocketAddr,
+        listener: SocketAddr,
+    ) -> DialError {
+        let source = io::Error::other(format!("Dormouse's own listener `{listener}`"));
+        let kind = DialErrorKind::Itself;
+        DialError { kind, target: target.clone(), address: Some(address), source }
+    }
+
+    pub(super) fn closed_at_once(
+        target: &Target,
+        address: SocketAddr,
+        source: io::Error,
+    ) -> DialError {
+        let kind = DialErrorKind::ClosedAtOnce;
+        DialError { kind, target: target.clone(), address: Some(address), source }
+    }
+
+    /// An attempt that was given up, at whichever of the target's addresses.
+    pub(super) fn silent(target: &Target) -> DialError {
+        let kind = DialErrorKind::TimedOut;
+        let source = io::ErrorKind::TimedOut.into();
+        DialError { kind, target: target.clone(), address: None, source }
+    }
+
+    /// A failure before there was an address.
+    pub(super) fn other(target: &Target, source: io::Error) -> DialError {
+        DialError { kind: DialErrorKind::Other, target: target.clone(), address: None, source }
+    }
+
     /// What kind of failure it was.
     pub fn kind(&self) -> DialErrorKind {
         self.kind
@@ -59,8 +95,9 @@ impl DialError {
             DialErrorKind::Unresolved
             | DialErrorKind::Unreachable
             | DialErrorKind::TimedOut
-            | DialErrorKind::Refused => true,
-            DialErrorKind::Other | DialErrorKind::Exhausted => false,
+            | DialErrorKind::Refused
+            | DialErrorKind::ClosedAtOnce => true,
+            DialErrorKind::Other | DialErrorKind::Itself | DialErrorKind::Exhausted => false,
         }
     }
 }
@@ -101,6 +138,16 @@ impl fmt::Display for DialError {
         let whom = Whom { target, address: address.as_ref() };
         match kind {
             DialErrorKind::Refused => write!(f, "{whom} refused the connection"),
+            DialErrorKind::ClosedAtOnce => write!(
+                f,
+                "{whom} closed the connection at once, without sending anything; a proxy in front \
+                 of it may be up before the server is",
+            ),
+            DialErrorKind::Itself => write!(
+                f,
+                "{whom} leads back to {source}; correct `target`, or the address that its plugin \
+                 reports",
+            ),
             DialErrorKind::TimedOut => write!(f, "{whom} did not answer in time"),
             DialErrorKind::Unreachable => write!(f, "{whom} can't be reached: {source}"),
             DialErrorKind::Unresolved => write!(

@@ -4,18 +4,22 @@
     reason = "a test that fails here should fail loudly"
 )]
 
+mod own;
+mod race;
+mod ready;
+
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use socket2::SockRef;
+use socket2::{SockRef, Socket};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::connect::is_connected_to_itself;
-use super::place::Place;
-use super::{DialError, DialErrorKind, Dialer};
+use super::resolver::Resolver;
+use super::{DialError, DialErrorKind, Dialer, OwnListeners};
 use crate::config::Target;
 use crate::service::socket::{self, Keepalive};
 
@@ -53,16 +57,8 @@ async fn nobody_listening_is_a_refusal() {
 
 #[tokio::test]
 async fn a_target_that_keeps_silent_times_out() {
-    // Two connections that nobody accepts fill this queue; the kernel answers no others.
-    let socket = socket::open(loopback(0)).unwrap();
-    socket.bind(&loopback(0).into()).unwrap();
-    socket.listen(0).unwrap();
-    let address = socket.local_addr().unwrap().as_socket().unwrap();
-    let waiting = socket::open(address).unwrap();
-    let _ = waiting.connect(&address.into());
-    let another = socket::open(address).unwrap();
-    let _ = another.connect(&address.into());
-
+    let silent = Silent::new();
+    let address = silent.address;
     let before = Instant::now();
     let dialer = Dialer::new(target(address), Duration::from_millis(100), None);
     let error = dialer.dial().await.unwrap_err();
@@ -92,14 +88,6 @@ async fn a_name_that_is_no_name_does_not_resolve() {
     let message = error.to_string();
     assert!(message.starts_with(&format!("the name `{host}` of the target can't be resolved: ")));
     assert!(message.ends_with("; check its spelling, and the name server of this machine"));
-}
-
-#[tokio::test]
-async fn a_name_is_not_looked_up_for_each_client() {
-    let place = Place::new(Target { host: "localhost".into(), port: 1 });
-    let first = place.addresses().await.unwrap();
-    let second = place.addresses().await.unwrap();
-    assert!(Arc::ptr_eq(&first, &second));
 }
 
 #[tokio::test]
@@ -183,6 +171,62 @@ fn a_host_that_is_down_is_taken_for_a_sleeping_target() {
         assert_eq!(error.kind(), kind, "{errno}");
         assert!(error.blames_target(), "{errno}");
     }
+}
+
+/// A listener whose queue is full: the kernel swallows all packets to it.
+struct Silent {
+    address: SocketAddr,
+    listener: Socket,
+    /// Two connections fill the queue.
+    _waiting: [Socket; 2],
+}
+
+impl Silent {
+    fn new() -> Silent {
+        Silent::at(loopback(0)).unwrap()
+    }
+
+    fn at(address: SocketAddr) -> io::Result<Silent> {
+        let listener = socket::open(address)?;
+        listener.bind(&address.into())?;
+        listener.listen(0)?;
+        let address = listener.local_addr().unwrap().as_socket().unwrap();
+        let waiting = [0, 1].map(|_| {
+            let socket = socket::open(address).unwrap();
+            let _ = socket.connect(&address.into());
+            socket
+        });
+        Ok(Silent { address, listener, _waiting: waiting })
+    }
+
+    /// Empties the queue. From here on the listener accepts, and keeps its connections open.
+    fn answer(self) -> TcpListener {
+        let mut waiting = Vec::new();
+        while let Ok((accepted, _)) = self.listener.accept() {
+            waiting.push(accepted);
+        }
+        assert!(!waiting.is_empty(), "nobody was in the queue");
+        self.listener.listen(socket::BACKLOG).unwrap();
+        TcpListener::from_std(self.listener.into()).unwrap()
+    }
+}
+
+/// A dialer for a name, with `lookup` instead of a name server.
+fn named(
+    connect_timeout: Duration,
+    lookup: impl Fn() -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+) -> Dialer {
+    named_beside(OwnListeners::default(), connect_timeout, lookup)
+}
+
+fn named_beside(
+    own: OwnListeners,
+    connect_timeout: Duration,
+    lookup: impl Fn() -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+) -> Dialer {
+    let target = Target { host: "mc.example".into(), port: 25565 };
+    let lookup = Arc::new(move |_: &Target| lookup());
+    Dialer::with(Resolver::new(target, Arc::new(own), lookup), connect_timeout, None)
 }
 
 async fn listener() -> TcpListener {
