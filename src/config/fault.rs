@@ -203,8 +203,8 @@ pub enum Problem {
         service: String,
         /// The service that stops it already.
         first: String,
-        /// The target of the service.
-        target: String,
+        /// A list of listeners of both, for one service.
+        listen: String,
         /// The target of the other.
         place: Option<Span>,
     },

@@ -203,7 +203,7 @@ fn is_own_address(address: IpAddr) -> bool {
     let can_bind = |address: IpAddr| UdpSocket::bind((address, 0)).is_ok();
     // With `ip_nonlocal_bind` every address can be bound, those of documentation included.
     let foreign = match address {
-        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)),
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)),
     };
     if address.is_multicast() || !can_bind(address) {
@@ -301,10 +301,10 @@ mod tests {
     fn this_machine_has_the_loopback_and_no_address_of_documentation() {
         let machine = Machine::local();
         assert!((machine.is_own)("127.0.0.1".parse().unwrap()));
-        assert!(!(machine.is_own)("192.0.2.7".parse().unwrap()));
+        assert!(!(machine.is_own)("198.51.100.7".parse().unwrap()));
         assert!(!(machine.is_own)("2001:db8::7".parse().unwrap()));
         assert!(is_own_source("127.0.0.1".parse().unwrap()));
-        assert!(!is_own_source("192.0.2.7".parse().unwrap()));
+        assert!(!is_own_source("198.51.100.7".parse().unwrap()));
     }
 
     #[test]

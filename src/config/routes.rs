@@ -141,7 +141,10 @@ pub(super) fn advise(
         let problem = Problem::SameServer {
             service: service.name.clone(),
             first: before.name.clone(),
-            target: service.target.to_string(),
+            listen: format!(
+                "listen = [\"{}\", {{ at = \"{}\", target = \"{}\" }}]",
+                before.listen[0].at, service.listen[0].at, service.target
+            ),
             place: target(before).and_then(|(_, place)| place.clone()),
         };
         faults.push(Fault { place, problem });

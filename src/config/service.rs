@@ -31,6 +31,7 @@ struct Claim {
 
 const SERVICE: &str = "`[services.NAME]` with `listen`, `target` and `hooks`";
 const LISTEN: &str = "`\"0.0.0.0:8080\"`, or a list of such";
+const AT: &str = "`\"0.0.0.0:8080\"`";
 const TARGET: &str = "`\"192.168.1.5:80\"`";
 
 const WAKES: &str = "a table, such as `{ per_hour = 12, per_client_per_hour = 4 }`";
@@ -224,14 +225,16 @@ impl<'f> Services<'f> {
         faults: &mut Vec<Fault>,
     ) -> Option<Listener> {
         if !matches!(value.inner, DeValue::Table(_)) {
-            return self.address(route, "listen", value, faults).map(Listener::from);
+            return self.address(route, "listen", LISTEN, value, faults).map(Listener::from);
         }
         let section = format!("services.{}.listen", route.service);
         let mut table = Table::of(value, section, value.place.clone(), LISTEN, faults)?;
         let at = table.require(
             "at",
             "\"0.0.0.0:8080\"",
-            |value, faults| self.address(route, "listen.at", &value.called("listen.at"), faults),
+            |value, faults| {
+                self.address(route, "listen.at", AT, &value.called("listen.at"), faults)
+            },
             faults,
         );
         let target = table.take_or(
@@ -253,10 +256,11 @@ impl<'f> Services<'f> {
         &mut self,
         route: &mut Route,
         key: &'static str,
+        example: &'static str,
         value: &Value<'_>,
         faults: &mut Vec<Fault>,
     ) -> Option<SocketAddr> {
-        let text = value.text("an address and a port", LISTEN, faults)?;
+        let text = value.text("an address and a port", example, faults)?;
         match addresses::listen(text) {
             Ok(address) => {
                 self.claim(address, &route.service, value, faults);

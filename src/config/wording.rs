@@ -281,14 +281,13 @@ impl Problem {
                  another host or another port"
             ),
             Problem::Circle { listen, .. } => format!(
-                "Dormouse listens on `{listen}` itself; the last of these services needs the address \
-                 of a server as its `target`"
+                "Dormouse listens on `{listen}` itself; one of these services needs the address of a \
+                 server as its `target`"
             ),
-            Problem::SameServer { target, .. } => format!(
+            Problem::SameServer { listen, .. } => format!(
                 "the one that is idle would stop the server under the clients of the other; make \
-                 them one service with several listeners, which stops when all of them are idle: \
-                 `listen = [\"0.0.0.0:1000\", {{ at = \"0.0.0.0:2000\", target = \"{}\" }}]`",
-                shown(target)
+                 them one service with several listeners, which stops when all of them are idle: `{}`",
+                shown(listen)
             ),
             Problem::EphemeralPort { port, range, .. } => format!(
                 "let the server listen on a port outside of {range}, or add {port} to \

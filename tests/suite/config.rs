@@ -391,8 +391,9 @@ fn rule_19_every_spelling_of_a_listener_is_refused_as_a_target() {
         ("127.0.0.1:8080", "LOCALHOST.:8080"),
         ("192.168.1.5:8080", "192.168.1.5:8080"),
     ] {
-        let config = service_with("").replace("0.0.0.0:8080", listen);
-        let folder = Folder::with_config(&config.replace("192.168.1.5:80", target));
+        let config = service_with("").replace("192.168.1.5:80", target);
+        let config = config.replace("listen = \"0.0.0.0:8080", &format!("listen = \"{listen}"));
+        let folder = Folder::with_config(&config);
         let faults = config::read(&folder.path().join("dormouse.toml"));
         let faults = faults.expect_err("a loop").to_string();
         assert!(faults.contains("is the service itself"), "{listen} {target}: {faults}");

@@ -4,13 +4,15 @@
 use std::net::SocketAddr;
 
 use crate::support::guest::Guest;
-use crate::support::proxy::{Client, Ending, Scene};
+use crate::support::proxy::{Client, Ending, Scene, sockets};
 
 /// A scene whose server has a second port, with the journal `side.journal`.
 struct TwoPorts {
     scene: Scene,
     /// Where Dormouse listens for clients of the second port.
     listen: SocketAddr,
+    /// Where the second port is.
+    target: SocketAddr,
 }
 
 impl TwoPorts {
@@ -30,7 +32,7 @@ impl TwoPorts {
             .set("listen", vec![first, second.into()])
             .hook("start", &start)
             .hook("stop", "halt; service=side; halt");
-        TwoPorts { scene, listen }
+        TwoPorts { scene, listen, target }
     }
 
     fn second_client(&self) -> Client {
@@ -121,6 +123,8 @@ fn rule_7_a_server_that_has_died_is_started_again_for_a_client_of_its_second_por
     scene.kill_target();
     crate::support::process::kill(scene.read("side.pid").trim().parse().expect("a process"));
     client.expect_end();
+    let is_open = || sockets().iter().any(|socket| socket.is_listener(ports.target));
+    scene.until("the second port is gone", || !is_open());
     ports.second_client().ask("hello again");
     assert_eq!(scene.hooks(), ["start client", "start client"]);
     drop(dormouse);
