@@ -286,8 +286,7 @@ impl Problem {
             ),
             Problem::SameServer { listen, .. } => format!(
                 "the one that is idle would stop the server under the clients of the other; make \
-                 them one service with several listeners, which stops when all of them are idle: `{}`",
-                shown(listen)
+                 them one service with several listeners, which stops when all of them are idle: `{listen}`"
             ),
             Problem::EphemeralPort { port, range, .. } => format!(
                 "let the server listen on a port outside of {range}, or add {port} to \
