@@ -150,6 +150,9 @@ impl Machine {
             return vec![connected(address)];
         }
         let name = normal(host);
+        if let Some(address) = numeric(&name) {
+            return vec![connected(IpAddr::V4(address))];
+        }
         if LOOPBACK_NAMES.contains(&name.as_str()) || name.ends_with(".localhost") {
             return loopback.to_vec();
         }
@@ -166,7 +169,7 @@ impl EphemeralPorts {
         EphemeralPorts::parse(&read("ip_local_port_range").ok()?, &reserved)
     }
 
-    /// A range as `32768	60999`, and reserved ports as `8080,9148-9200`.
+    /// A range as `32768 60999`, and reserved ports as `8080,9148-9200`.
     fn parse(range: &str, reserved: &str) -> Option<EphemeralPorts> {
         let mut ports = range.split_whitespace().map(|port| port.parse::<u16>().ok());
         let range = ports.next()??..=ports.next()??;
@@ -191,6 +194,34 @@ fn connected(address: IpAddr) -> IpAddr {
         IpAddr::V6(Ipv6Addr::UNSPECIFIED) => IpAddr::V6(Ipv6Addr::LOCALHOST),
         address => address,
     }
+}
+
+/// An IPv4 address in the old notation, which resolvers still understand: `0x7f000001` and `0x7f.1`
+/// are 127.0.0.1.
+fn numeric(host: &str) -> Option<Ipv4Addr> {
+    let parts: Vec<u32> = host.split('.').map(number).collect::<Option<_>>()?;
+    let (last, leading) = parts.split_last()?;
+    if leading.len() > 3 || leading.iter().any(|part| *part > 255) {
+        return None;
+    }
+    // The last part fills the bytes that are left.
+    let room = 8 * (4 - leading.len());
+    if u64::from(*last) >> room != 0 {
+        return None;
+    }
+    let high = leading.iter().fold(0, |high, part| high << 8 | u64::from(*part));
+    u32::try_from(high << room | u64::from(*last)).ok().map(Ipv4Addr::from)
+}
+
+/// A number in hexadecimal (`0x`), octal (`0`) or decimal digits.
+fn number(text: &str) -> Option<u32> {
+    let (digits, radix) = match (text.strip_prefix("0x"), text.strip_prefix('0')) {
+        (Some(digits), _) => (digits, 16),
+        (None, Some(digits)) if !digits.is_empty() => (digits, 8),
+        (None, _) => (text, 10),
+    };
+    // `from_str_radix` would take a sign.
+    if digits.starts_with('+') { None } else { u32::from_str_radix(digits, radix).ok() }
 }
 
 /// A host as it is compared: without the dot of the root, in lower case.
@@ -257,6 +288,8 @@ mod tests {
             ("[::ffff:192.168.1.5]:80", "0.0.0.0:80"),
             ("192.168.1.5:80", "0.0.0.0:80"),
             ("[2001:db8::5]:80", "[::]:80"),
+            ("0x7f000001:80", "0.0.0.0:80"),
+            ("0X7f.1:80", "127.0.0.1:80"),
             ("localhost:80", "127.0.0.1:80"),
             ("LocalHost.:80", "[::1]:80"),
             ("localhost:80", "0.0.0.0:80"),
@@ -287,6 +320,25 @@ mod tests {
             ("far.example:80", "0.0.0.0:80"),
         ] {
             assert!(!reaches(to, at), "{to} is not {at}");
+        }
+    }
+
+    #[test]
+    fn the_old_notation_of_ipv4_is_understood() {
+        for (text, expected) in [
+            ("0x7f000001", Some([127, 0, 0, 1])),
+            ("0x7f.1", Some([127, 0, 0, 1])),
+            ("0x0a.0.0x102", Some([10, 0, 1, 2])),
+            ("0x1.2.3.010", Some([1, 2, 3, 8])),
+            ("0xffffffff", Some([255, 255, 255, 255])),
+            ("0x1.0x1000000", None),
+            ("0x100.1", None),
+            ("1.2.3.4.5", None),
+            ("0x", None),
+            ("0x+1", None),
+            ("web.1", None),
+        ] {
+            assert_eq!(numeric(text), expected.map(Ipv4Addr::from), "{text}");
         }
     }
 

@@ -224,7 +224,7 @@ mod tests {
     fn rule_19_an_address_of_a_network_card_and_the_name_of_the_machine_are_found() {
         for target in ["192.168.1.5:80", "[::ffff:192.168.1.5]:80", "box:80", "nas.example:80"] {
             let said = said(Depth::Text, "\"0.0.0.0:80\"", target);
-            assert!(said.contains(&"is the service itself"), "{target}: {said}");
+            assert!(said.contains("is the service itself"), "{target}: {said}");
         }
         assert_eq!(said(Depth::Text, "\"127.0.0.1:80\"", "192.168.1.5:80"), "");
     }

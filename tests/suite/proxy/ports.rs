@@ -104,7 +104,7 @@ fn a_port_that_stays_shut_costs_its_clients_and_not_the_target() {
     let dormouse = scene.run();
     // The first is held; the second comes while the target is awake.
     assert_eq!(ports.second_client().expect_end(), Ending::Closed);
-    let line = dormouse.await_line("the port of this listener is not open");
+    let line = dormouse.await_line("client closed: the target is up, but the port");
     assert!(line.contains(&format!("listener={}", ports.listen)), "{line}");
     let client = scene.client();
     client.ask("hello");
