@@ -60,7 +60,7 @@ fn service(target: SocketAddr, lanes: &Lanes, decisions: &Runtime) -> SocketAddr
     let address = listener.local_addr().unwrap();
     let config = config::Service {
         name: "bench".to_owned(),
-        listen: vec![address],
+        listen: vec![address.into()],
         target: Target { host: target.ip().to_string(), port: target.port() },
         lifecycle: PluginId(0),
         readiness: Decider::Nobody,
@@ -79,6 +79,7 @@ fn service(target: SocketAddr, lanes: &Lanes, decisions: &Runtime) -> SocketAddr
         wakes: Wakes::default(),
         keepalive: Some(Duration::from_secs(60)),
         stop_on_exit: false,
+        probe_while_asleep: None,
     };
     let ground = Ground {
         lanes: lanes.all(),

@@ -334,7 +334,7 @@ fn serve(target: SocketAddr, ground: &Ground) -> (Service, SocketAddr) {
     let address = listener.local_addr().expect("its address");
     let config = config::Service {
         name: "soak".to_owned(),
-        listen: vec![address],
+        listen: vec![address.into()],
         target: Target { host: target.ip().to_string(), port: target.port() },
         lifecycle: PluginId(0),
         readiness: Decider::Nobody,
@@ -353,6 +353,7 @@ fn serve(target: SocketAddr, ground: &Ground) -> (Service, SocketAddr) {
         wakes: Wakes::default(),
         keepalive: Some(Duration::from_secs(60)),
         stop_on_exit: false,
+        probe_while_asleep: None,
     };
     let deciders =
         Deciders { lifecycle: Arc::new(AlwaysUp), readiness: None, gate: None, idleness: None };

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::{Complaint, Failure, failure, load, warn};
+use super::{Complaint, Failure, failure, warn};
 use crate::config::{
     self, Config, Decider, ExecGrant, FolderGrant, OnGateError, OnIdlenessError, Plugin, PluginId,
     PluginSource, Reach, Service, Severity, Wakes,
@@ -34,7 +34,8 @@ pub(super) fn execute(
     given: Option<&Path>,
     exports: impl Fn(&Config) -> Result<Vec<Result<Exports, Complaint>>, Failure>,
 ) -> Result<(), Failure> {
-    let (config, warnings) = load(given)?;
+    let path = config::locate(given).map_err(Failure::BadConfig)?;
+    let (config, warnings) = config::examine(&path).map_err(Failure::BadConfig)?;
     warn(&warnings);
     let mut complaints = Vec::new();
     let exports: Vec<_> = exports(&config)?

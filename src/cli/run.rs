@@ -60,7 +60,7 @@ fn listen(config: &Config) -> Result<Vec<Listeners>, Failure> {
     let mut all = Vec::new();
     for service in &config.services {
         let mut opened = Vec::new();
-        for &address in &service.listen {
+        for address in service.listen.iter().map(|listener| listener.at) {
             match socket::listen(address, service.keepalive.map(Keepalive::after)) {
                 Ok(listener) => opened.push((address, listener)),
                 Err(error) => complaints.push(cannot_listen(service, address, &error)),
@@ -209,8 +209,9 @@ impl Proxy {
 }
 
 fn told(service: &config::Service) {
-    for address in &service.listen {
-        tracing::info!(service = %service.name, %address, target = %service.target, "listening");
+    for listener in &service.listen {
+        let target = listener.target.as_ref().unwrap_or(&service.target);
+        tracing::info!(service = %service.name, address = %listener.at, %target, "listening");
     }
 }
 
@@ -295,7 +296,7 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let (config, _) = config::read(&path).unwrap();
         let service = &config.services[0];
-        cannot_listen(service, service.listen[0], &kind.into())
+        cannot_listen(service, service.listen[0].at, &kind.into())
     }
 
     #[test]

@@ -188,6 +188,35 @@ pub enum Problem {
         /// The target.
         target: String,
     },
+    /// Services that are each other's targets, so that there is no server.
+    Circle {
+        /// The services: the first has the second as its target, and the last has the first.
+        services: Vec<String>,
+        /// The address of the second service that the target of the first is.
+        listen: String,
+        /// The target of the last.
+        back: Option<Span>,
+    },
+    /// Two services that stop one server.
+    SameServer {
+        /// The service.
+        service: String,
+        /// The service that stops it already.
+        first: String,
+        /// A list of listeners of both, for one service.
+        listen: String,
+        /// The target of the other.
+        place: Option<Span>,
+    },
+    /// A target on this machine at a port that the kernel may give to a connection.
+    EphemeralPort {
+        /// The target.
+        target: String,
+        /// Its port.
+        port: u16,
+        /// The ports that the kernel takes.
+        range: String,
+    },
     /// A name that can't be one.
     BadName {
         /// `service` or `plugin`.
@@ -324,7 +353,10 @@ impl Fault {
     /// How bad it is.
     pub fn severity(&self) -> Severity {
         match self.problem {
-            Problem::UnusedPlugin { .. } | Problem::NotGranted { .. } => Severity::Warning,
+            Problem::UnusedPlugin { .. }
+            | Problem::NotGranted { .. }
+            | Problem::SameServer { .. }
+            | Problem::EphemeralPort { .. } => Severity::Warning,
             _ => Severity::Error,
         }
     }

@@ -8,6 +8,8 @@ use super::addresses::{self, AddressMistake};
 use super::commands::Hooks;
 use super::fault::{Fault, Problem};
 use super::folders::Surroundings;
+use super::machine::Machine;
+use super::routes::{self, Route};
 use super::values::{self, Folder, YEAR};
 use super::{Config, DRAIN, Faults, Plugin, PluginId, Relay, Service, Target, plugin, service};
 
@@ -57,10 +59,12 @@ fn understand(flags: &Flags, faults: &mut Vec<Fault>) -> Option<Config> {
     let hooks = hooks(flags, faults);
     let listen = SocketAddr::new(proxy_ip?, proxy_port?);
     let target = Target { host: target_ip?, port: target_port? };
-    if addresses::reaches(&target, &listen) {
-        let (listen, target) = (listen.to_string(), target.to_string());
-        faults.push(Fault::of(Problem::Loop { listen, target }));
-    }
+    let route = Route {
+        service: NAME.to_owned(),
+        listen: vec![(listen, None)],
+        targets: vec![(target.clone(), None)],
+    };
+    routes::find_loops(&[route], &Machine::local(), faults);
     let service = service::plain(NAME, listen, target, PluginId(0), cooldown?);
     Some(of_one(service, plugin::shell(NAME, &hooks?)))
 }

@@ -18,11 +18,13 @@ mod hooks;
 mod http_grant;
 mod http_path;
 mod limits;
+mod machine;
 mod model;
 mod plugin;
 mod reach;
 mod reader;
 mod render;
+mod routes;
 pub mod script;
 mod service;
 mod settings;
@@ -50,6 +52,7 @@ pub use values::{DurationMistake, ProgramMistake};
 pub use wording::EXAMPLE;
 
 use folders::Surroundings;
+use machine::Machine;
 use plugin::Plugins;
 use reader::{Table, Value};
 use service::Services;
@@ -92,6 +95,32 @@ pub fn locate(given: Option<&Path>) -> Result<PathBuf, Faults> {
 ///
 /// All faults of the file at once, warnings among them.
 pub fn read(path: &Path) -> Result<(Config, Faults), Faults> {
+    read_to(path, Depth::Text)
+}
+
+/// Reads the config file at `path` as [`read`] does, and looks closer: names of targets are looked
+/// up, which takes two seconds at most, and there are warnings about what may go wrong later.
+///
+/// # Errors
+///
+/// All faults of the file at once, warnings among them.
+pub fn examine(path: &Path) -> Result<(Config, Faults), Faults> {
+    read_to(path, Depth::Surroundings)
+}
+
+/// What a config is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Depth {
+    /// What it says, and the addresses of this machine.
+    Text,
+    /// Name servers, the kernel's settings and the scripts of hooks as well.
+    Surroundings,
+}
+
+fn read_to(path: &Path, depth: Depth) -> Result<(Config, Faults), Faults> {
+    let understand = |text: &str, path: &Path, faults: &mut Vec<Fault>| {
+        understand(text, path, &mut Machine::local(), depth, faults)
+    };
     read_as(path, |problem| problem, understand)
 }
 
@@ -160,7 +189,13 @@ fn load(path: &Path) -> Result<Vec<u8>, Problem> {
 }
 
 /// The config that `text` means. `None` only if there are faults.
-fn understand(text: &str, path: &Path, faults: &mut Vec<Fault>) -> Option<Config> {
+fn understand(
+    text: &str,
+    path: &Path,
+    machine: &mut Machine,
+    depth: Depth,
+    faults: &mut Vec<Fault>,
+) -> Option<Config> {
     let (tree, errors) = DeTable::parse_recoverable(text);
     if !errors.is_empty() {
         // What comes after a mistake like that is a guess, so nothing is said about it.
@@ -189,9 +224,21 @@ fn understand(text: &str, path: &Path, faults: &mut Vec<Fault>) -> Option<Config
         faults,
     );
     let mut plugins = Plugins::read(table.take("plugins"), &folder, faults);
-    let services = Services::new(&folder).read(table.take("services"), &mut plugins, faults);
+    let mut services = Services::new(&folder);
+    let read = services.read(table.take("services"), &mut plugins, faults);
+    let (services, routes) = (read, services.routes);
     table.finish(faults);
     let plugins = plugins.finish(faults);
+    routes::find_loops(&routes, machine, faults);
+    let is_good = !faults.iter().any(|fault| fault.severity() == Severity::Error);
+    if depth == Depth::Surroundings && is_good {
+        let names = routes::names_to_look_up(&routes);
+        if !names.is_empty() {
+            machine.look_up(names);
+            routes::find_loops(&routes, machine, faults);
+        }
+        routes::advise(&routes, &services, &plugins, machine, faults);
+    }
     Some(Config {
         drain: drain?,
         relay: relay?,

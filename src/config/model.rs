@@ -56,9 +56,10 @@ impl Default for Relay {
 pub struct Service {
     /// The name: `[services.NAME]`.
     pub name: String,
-    /// Where clients connect. Never empty.
-    pub listen: Vec<SocketAddr>,
-    /// The server that is put to sleep.
+    /// Where clients connect. Never empty, and no two have one address.
+    pub listen: Vec<Listener>,
+    /// The server that is put to sleep: where it is asked whether it is up, and where clients are
+    /// connected whose listener has no target of its own.
     pub target: Target,
     /// Who starts and stops the target.
     pub lifecycle: PluginId,
@@ -94,6 +95,36 @@ pub struct Service {
     pub keepalive: Option<Duration>,
     /// Whether the target is stopped when Dormouse exits.
     pub stop_on_exit: bool,
+    /// How often a target that is believed to sleep is looked at, at least a second; `None` never
+    /// looks, for targets that a probe would wake.
+    pub probe_while_asleep: Option<Duration>,
+}
+
+/// A place where clients of a service connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listener {
+    /// The address to listen on. The port is never 0.
+    pub at: SocketAddr,
+    /// Where the clients of this listener are connected, if it is not the target of the service:
+    /// another port of the same server.
+    pub target: Option<Target>,
+}
+
+impl From<SocketAddr> for Listener {
+    /// A listener for the target of its service.
+    fn from(at: SocketAddr) -> Listener {
+        Listener { at, target: None }
+    }
+}
+
+impl fmt::Display for Listener {
+    /// The address, and the target if it has one of its own.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.target {
+            Some(target) => write!(f, "{} (target {target})", self.at),
+            None => write!(f, "{}", self.at),
+        }
+    }
 }
 
 /// Where the target is.

@@ -143,6 +143,11 @@ impl<'t> Value<'t> {
         Value { key, place: value.span(), inner: value.get_ref() }
     }
 
+    /// The same value with another name for its key.
+    pub(super) fn called(&self, key: &str) -> Value<'t> {
+        Value { key: key.to_owned(), ..self.clone() }
+    }
+
     /// The fault that this is of another type than it has to be.
     pub(super) fn wrong_type(&self, wanted: &'static str, example: &'static str) -> Fault {
         let found = match self.inner {

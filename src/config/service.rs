@@ -3,21 +3,27 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use super::addresses;
 use super::deciders::deciders;
 use super::fault::{Fault, Problem, Span};
 use super::plugin::Plugins;
 use super::reader::{Table, Value};
+use super::routes::Route;
 use super::values::{self, Folder};
-use super::{Decider, OnGateError, OnIdlenessError, PluginId, Service, Target, Wakes};
+use super::{Decider, Listener, OnGateError, OnIdlenessError, PluginId, Service, Target, Wakes};
 
 /// What services share with each other while they are read.
 pub(super) struct Services<'f> {
     folder: &'f Folder,
-    listeners: Vec<Listener>,
+    claims: Vec<Claim>,
+    /// Where each service leads, those with faults included.
+    pub(super) routes: Vec<Route>,
 }
 
-struct Listener {
+/// An address that a service listens on.
+struct Claim {
     address: SocketAddr,
     service: String,
     place: Span,
@@ -25,6 +31,8 @@ struct Listener {
 
 const SERVICE: &str = "`[services.NAME]` with `listen`, `target` and `hooks`";
 const LISTEN: &str = "`\"0.0.0.0:8080\"`, or a list of such";
+const AT: &str = "`\"0.0.0.0:8080\"`";
+const TARGET: &str = "`\"192.168.1.5:80\"`";
 
 const WAKES: &str = "a table, such as `{ per_hour = 12, per_client_per_hour = 4 }`";
 
@@ -46,11 +54,12 @@ impl Defaults {
     pub(super) const GATE_TIMEOUT: Duration = Duration::from_secs(10);
     pub(super) const MAX_GATES: usize = 256;
     pub(super) const KEEPALIVE: Option<Duration> = Some(Duration::from_secs(60));
+    pub(super) const PROBE_WHILE_ASLEEP: Option<Duration> = Some(Duration::from_secs(5 * 60));
 }
 
 impl<'f> Services<'f> {
     pub(super) fn new(folder: &'f Folder) -> Services<'f> {
-        Services { folder, listeners: Vec::new() }
+        Services { folder, claims: Vec::new(), routes: Vec::new() }
     }
 
     /// Reads `[services]`.
@@ -95,18 +104,24 @@ impl<'f> Services<'f> {
         plugins: &mut Plugins,
         faults: &mut Vec<Fault>,
     ) -> Option<Service> {
+        let mut route = Route { service: name.to_owned(), listen: Vec::new(), targets: Vec::new() };
         let listen = table.require(
             "listen",
             "\"0.0.0.0:8080\"",
-            |value, faults| self.listen(name, value, faults),
+            |value, faults| self.listen(&mut route, value, faults),
             faults,
         );
         let target = table.require(
             "target",
             "\"192.168.1.5:80\"",
-            |value, faults| target(value, listen.as_deref().unwrap_or_default(), faults),
+            |value, faults| {
+                let target = target("target", value, faults)?;
+                route.targets.insert(0, (target.clone(), Some(value.place.clone())));
+                Some(target)
+            },
             faults,
         );
+        self.routes.push(route);
         let deciders = deciders(name, &mut table, self.folder, plugins, faults);
         let mut time = |key, default, (least, bounds), faults: &mut Vec<Fault>| {
             table.take_or(
@@ -151,6 +166,12 @@ impl<'f> Services<'f> {
         );
         let keepalive = table.take_or("keepalive", Defaults::KEEPALIVE, keepalive, faults);
         let stop_on_exit = table.take_or("stop_on_exit", false, Value::flag, faults);
+        let probe_while_asleep = table.take_or(
+            "probe_while_asleep",
+            Defaults::PROBE_WHILE_ASLEEP,
+            probe_while_asleep,
+            faults,
+        );
         table.finish(faults);
         let deciders = deciders?;
         Some(Service {
@@ -174,42 +195,87 @@ impl<'f> Services<'f> {
             wakes: wakes?,
             keepalive: keepalive?,
             stop_on_exit: stop_on_exit?,
+            probe_while_asleep: probe_while_asleep?,
         })
     }
 
-    /// `listen`: one address or a list, none of which is taken.
+    /// `listen`: one listener or a list of them, on addresses of which none is taken.
     fn listen(
         &mut self,
-        service: &str,
+        route: &mut Route,
         value: &Value<'_>,
         faults: &mut Vec<Fault>,
-    ) -> Option<Vec<SocketAddr>> {
+    ) -> Option<Vec<Listener>> {
         let items = value.each();
         if items.is_empty() {
             let problem = Problem::EmptyList { key: value.key.clone(), example: LISTEN };
             faults.push(value.fault(problem));
             return None;
         }
-        let mut addresses = Vec::new();
-        for item in items {
-            let Some(text) = item.text("an address and a port", LISTEN, faults) else {
-                continue;
-            };
-            match addresses::listen(text) {
-                Ok(address) => {
-                    self.claim(address, service, &item, faults);
-                    addresses.push(address);
-                }
-                Err(mistake) => {
-                    let text = text.to_owned();
-                    faults.push(item.fault(Problem::BadAddress { key: "listen", text, mistake }));
-                }
-            }
-        }
-        Some(addresses)
+        let listeners = items.iter().map(|item| self.listener(route, item, faults));
+        // Every fault is reported before the list counts as unusable.
+        listeners.collect::<Vec<_>>().into_iter().collect()
     }
 
-    /// Notes who listens where, and tells of an address that somebody has already.
+    /// One listener: an address, or a table with an address and a target of its own.
+    fn listener(
+        &mut self,
+        route: &mut Route,
+        value: &Value<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<Listener> {
+        if !matches!(value.inner, DeValue::Table(_)) {
+            return self.address(route, "listen", LISTEN, value, faults).map(Listener::from);
+        }
+        let section = format!("services.{}.listen", route.service);
+        let mut table = Table::of(value, section, value.place.clone(), LISTEN, faults)?;
+        let at = table.require(
+            "at",
+            "\"0.0.0.0:8080\"",
+            |value, faults| {
+                self.address(route, "listen.at", AT, &value.called("listen.at"), faults)
+            },
+            faults,
+        );
+        let target = table.take_or(
+            "target",
+            None,
+            |value, faults| {
+                let target = target("listen.target", &value.called("listen.target"), faults)?;
+                route.targets.push((target.clone(), Some(value.place.clone())));
+                Some(Some(target))
+            },
+            faults,
+        );
+        table.finish(faults);
+        Some(Listener { at: at?, target: target? })
+    }
+
+    /// The address of a listener.
+    fn address(
+        &mut self,
+        route: &mut Route,
+        key: &'static str,
+        example: &'static str,
+        value: &Value<'_>,
+        faults: &mut Vec<Fault>,
+    ) -> Option<SocketAddr> {
+        let text = value.text("an address and a port", example, faults)?;
+        match addresses::listen(text) {
+            Ok(address) => {
+                self.claim(address, &route.service, value, faults);
+                route.listen.push((address, Some(value.place.clone())));
+                Some(address)
+            }
+            Err(mistake) => {
+                let text = text.to_owned();
+                faults.push(value.fault(Problem::BadAddress { key, text, mistake }));
+                None
+            }
+        }
+    }
+
+    /// Notes who listens where, and reports an address that is taken already.
     ///
     /// Two addresses that overlap (`0.0.0.0:80` and `127.0.0.1:80`) are left to the kernel, whose
     /// rules for that are its own.
@@ -220,13 +286,13 @@ impl<'f> Services<'f> {
         value: &Value<'_>,
         faults: &mut Vec<Fault>,
     ) {
-        match self.listeners.iter().find(|listener| listener.address == address) {
+        match self.claims.iter().find(|claim| claim.address == address) {
             Some(taken) => faults.push(value.fault(Problem::SameListen {
                 address: address.to_string(),
                 first: taken.service.clone(),
                 place: taken.place.clone(),
             })),
-            None => self.listeners.push(Listener {
+            None => self.claims.push(Claim {
                 address,
                 service: service.to_owned(),
                 place: value.place.clone(),
@@ -235,23 +301,22 @@ impl<'f> Services<'f> {
     }
 }
 
-/// `target`: host and port, other than the service's own.
-fn target(value: &Value<'_>, listen: &[SocketAddr], faults: &mut Vec<Fault>) -> Option<Target> {
-    let text = value.text("a host and a port", "`\"192.168.1.5:80\"`", faults)?;
-    match addresses::target(text) {
-        Ok(target) => {
-            if let Some(listen) = listen.iter().find(|listen| addresses::reaches(&target, listen)) {
-                let (listen, target) = (listen.to_string(), target.to_string());
-                faults.push(value.fault(Problem::Loop { listen, target }));
-            }
-            Some(target)
-        }
-        Err(mistake) => {
-            let text = text.to_owned();
-            faults.push(value.fault(Problem::BadAddress { key: "target", text, mistake }));
-            None
-        }
+/// `target`: host and port.
+fn target(key: &'static str, value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<Target> {
+    let text = value.text("a host and a port", TARGET, faults)?;
+    let bad = |mistake| {
+        let text = text.to_owned();
+        value.fault(Problem::BadAddress { key, text, mistake })
+    };
+    addresses::target(text).map_err(|mistake| faults.push(bad(mistake))).ok()
+}
+
+/// `probe_while_asleep`: a duration, or `"off"`.
+fn probe_while_asleep(value: &Value<'_>, faults: &mut Vec<Fault>) -> Option<Option<Duration>> {
+    if value.inner.as_str() == Some("off") {
+        return Some(None);
     }
+    value.duration(Duration::from_secs(1), "from 1s to 365d, or \"off\"", faults).map(Some)
 }
 
 /// `keepalive`: a duration that the kernel takes, or `"off"`.
@@ -317,7 +382,7 @@ pub(super) fn plain(
 ) -> Service {
     Service {
         name: name.to_owned(),
-        listen: vec![listen],
+        listen: vec![listen.into()],
         target,
         lifecycle,
         readiness: Decider::Nobody,
@@ -336,5 +401,6 @@ pub(super) fn plain(
         wakes: Wakes::default(),
         keepalive: Defaults::KEEPALIVE,
         stop_on_exit: false,
+        probe_while_asleep: Defaults::PROBE_WHILE_ASLEEP,
     }
 }

@@ -86,6 +86,18 @@ impl Problem {
             Problem::Loop { target, .. } => {
                 format!("the target `{}` is the service itself", shown(target))
             }
+            Problem::Circle { services, .. } => {
+                let quoted: Vec<_> =
+                    services.iter().map(|name| format!("`{}`", shown(name))).collect();
+                let services = either(&quoted, "and");
+                format!("the targets of {services} lead in a circle: there is no server")
+            }
+            Problem::SameServer { service, first, .. } => {
+                format!("services `{}` and `{}` stop the same server", shown(first), shown(service))
+            }
+            Problem::EphemeralPort { target, .. } => {
+                format!("the port of `{}` can be taken while the server sleeps", shown(target))
+            }
             Problem::BadName { what, name } => {
                 format!("`{}` can't be the name of a {what}", shown(name))
             }
@@ -153,6 +165,15 @@ impl Problem {
             Problem::BadChoice { text, choices, .. } => closest(text, choices.iter().copied())
                 .map(|meant| format!("did you mean `{meant}`?")),
             Problem::SameListen { .. } => Some("again here".into()),
+            Problem::Circle { services, .. } => {
+                services.get(1).map(|next| format!("this is a listener of `{}`", shown(next)))
+            }
+            Problem::SameServer { first, .. } => {
+                Some(format!("same host and same stop as `{}`", shown(first)))
+            }
+            Problem::EphemeralPort { range, .. } => {
+                Some(format!("the kernel gives ports {range} to outgoing connections"))
+            }
             Problem::NoLifecycle { .. } => Some("neither `hooks` nor `lifecycle`".into()),
             Problem::TwoDeciders { decision, .. } => Some(format!("both would {decision}")),
             Problem::NotGranted { .. } => Some("not in `allow.exec`".into()),
@@ -191,6 +212,13 @@ impl Problem {
         match self {
             Problem::SameListen { first, place, .. } => {
                 Some((place.clone(), format!("`{}` listens on it already", shown(first))))
+            }
+            Problem::Circle { services, back: Some(place), .. } => {
+                let first = services.first().map(|name| shown(name)).unwrap_or_default();
+                Some((place.clone(), format!("this is a listener of `{first}`")))
+            }
+            Problem::SameServer { first, place: Some(place), .. } => {
+                Some((place.clone(), format!("the target of `{}`", shown(first))))
             }
             _ => None,
         }
@@ -251,6 +279,18 @@ impl Problem {
             Problem::Loop { listen, .. } => format!(
                 "Dormouse listens on `{listen}` itself; the target is where the server listens: \
                  another host or another port"
+            ),
+            Problem::Circle { listen, .. } => format!(
+                "Dormouse listens on `{listen}` itself; one of these services needs the address of a \
+                 server as its `target`"
+            ),
+            Problem::SameServer { listen, .. } => format!(
+                "the one that is idle would stop the server under the clients of the other; make \
+                 them one service with several listeners, which stops when all of them are idle: `{listen}`"
+            ),
+            Problem::EphemeralPort { port, range, .. } => format!(
+                "let the server listen on a port outside of {range}, or add {port} to \
+                 `net.ipv4.ip_local_reserved_ports` (`sysctl`)"
             ),
             Problem::BadName { .. } => "a name has 1 to 64 letters a-z, digits, `-`, `_` and `.`, \
                                         and does not begin with `.`"

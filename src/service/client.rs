@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::Shared;
-use super::dial::DialError;
+use super::dialers::Unconnected;
 use super::door::Inside;
 use super::gate::{self, Passage};
 use super::lanes::Place;
@@ -32,16 +32,22 @@ pub(super) async fn serve(
     };
     let (inside, mut relay) = match shared.door.enter() {
         // Rule 4: nothing but the connection itself.
-        Some(inside) => match shared.dialer.dial().await {
-            Ok(target) => (inside, relay::relay(stream, target, Vec::new(), &shared.paths)),
-            Err(error) => {
-                let refusal = Refused { inside, error, waited_since: None };
-                match Box::pin(wait(&shared, stream, client, Some(refusal))).await {
-                    Some(connected) => connected,
-                    None => return,
+        Some(inside) => {
+            let dialed = match shared.dialers.own(client.listener) {
+                None => shared.dialers.service().dial().await.map_err(Unconnected::from),
+                Some(own) => Box::pin(shared.dialers.dial_own(own, None)).await,
+            };
+            match dialed {
+                Ok(target) => (inside, relay::relay(stream, target, Vec::new(), &shared.paths)),
+                Err(error) => {
+                    let refusal = Refused { inside, error, waited_since: None };
+                    match Box::pin(wait(&shared, stream, client, Some(refusal))).await {
+                        Some(connected) => connected,
+                        None => return,
+                    }
                 }
             }
-        },
+        }
         None => match Box::pin(wait(&shared, stream, client, None)).await {
             Some(connected) => connected,
             None => return,
@@ -68,7 +74,7 @@ fn told(shared: &Shared, client: Client, outcome: &Outcome) {
 /// A client that was let in and could not connect.
 struct Refused {
     inside: Inside,
-    error: DialError,
+    error: Unconnected,
     /// Since when it had been held before.
     waited_since: Option<Instant>,
 }
@@ -89,11 +95,15 @@ async fn wait(
         announced: false,
     };
     loop {
-        if let Some(Refused { error, .. }) = &refused
-            && !error.blames_target()
-        {
-            shared.cannot_dial(client, error);
-            return None;
+        if let Some(Refused { error: Unconnected { error, is_up }, .. }) = &refused {
+            if !error.blames_target() {
+                shared.cannot_dial(client, error);
+                return None;
+            }
+            if *is_up {
+                shared.port_is_closed(client, error);
+                return None;
+            }
         }
         let orders = waiting.announce(refused.take())?;
         let admitted = waiting.obey(orders, stream).await?;
@@ -102,11 +112,7 @@ async fn wait(
         let target = match admitted.target {
             // It was opened where decisions are made.
             Some(target) => Ok(presence::awaken(target).ok()?),
-            None => {
-                // The semaphore is never closed, and first come, first served.
-                let _turn = shared.connects.acquire().await;
-                shared.dialer.dial().await
-            }
+            None => shared.dialers.dial(client.listener, &shared.connects).await,
         };
         match target {
             Ok(target) => {
@@ -150,7 +156,7 @@ impl Waiting {
             tracing::debug!(
                 service = %self.shared.config.name,
                 client = %self.client.address,
-                error = %refused.error,
+                error = %refused.error.error,
                 "the target refused a client",
             );
             Refusal {

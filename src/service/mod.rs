@@ -13,6 +13,7 @@
 
 mod client;
 pub mod dial;
+mod dialers;
 mod door;
 mod driver;
 mod gate;
@@ -38,6 +39,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use dial::{DialError, Dialer};
+use dialers::Dialers;
 use door::Door;
 use driver::Driver;
 pub use driver::Reach;
@@ -67,7 +69,7 @@ struct Shared {
     config: config::Service,
     door: Arc<Door>,
     inbox: mpsc::UnboundedSender<Message>,
-    dialer: Arc<Dialer>,
+    dialers: Arc<Dialers>,
     paths: Paths,
     /// Where plugins run.
     decisions: Handle,
@@ -115,7 +117,7 @@ impl Service {
         let (shared, inbox) = Shared::new(config, dialer, ground);
         let reach: Arc<dyn Reach> = Arc::new(Whereabouts::new(
             &shared.config.name,
-            Arc::clone(&shared.dialer),
+            Arc::clone(&shared.dialers),
             &ground.state_dir,
             ground.drivers.clone(),
             ground.decisions.clone(),
@@ -190,10 +192,10 @@ impl Shared {
         let shared = Shared {
             gates: Semaphore::new(config.max_gates),
             connects: Semaphore::new(CONNECTS),
+            dialers: Arc::new(Dialers::new(&config, dialer)),
             config,
             door: Arc::new(Door::default()),
             inbox,
-            dialer,
             paths: ground.paths.clone(),
             decisions: ground.decisions.clone(),
             phase: AtomicU8::new(decide::Phase::Asleep as u8),
@@ -241,6 +243,26 @@ impl Shared {
                 "client closed: Dormouse can't connect it",
             );
         }
+    }
+
+    /// A client is closed because the port that it wants is not open, though the server is up.
+    fn port_is_closed(&self, client: Client, error: &DialError) {
+        if let Some(count) = self.dial_errors.count(Instant::now()) {
+            tracing::warn!(
+                service = %self.config.name,
+                client = %client.address,
+                listener = %client.listener,
+                %error,
+                recent = count.recent,
+                all = count.all,
+                "client closed: the target is up, but the port of this listener is not open",
+            );
+        }
+    }
+
+    /// Whether a connection to the target of the service is one for this client.
+    fn wants_target(&self, client: Client) -> bool {
+        self.dialers.own(client.listener).is_none()
     }
 
     fn refused_at_gate(&self, client: Client, reason: &str) {

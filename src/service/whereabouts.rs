@@ -24,7 +24,7 @@ use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
-use super::dial::Dialer;
+use super::dialers::Dialers;
 use super::driver::Reach;
 use crate::config::Target;
 use crate::decide::Answer;
@@ -37,7 +37,7 @@ const LONGEST_FILE: u64 = 1024;
 
 /// The target of a service, where it is by now.
 pub(super) struct Whereabouts {
-    dialer: Arc<Dialer>,
+    dialers: Arc<Dialers>,
     record: Arc<Record>,
     writers: TaskTracker,
     decisions: Handle,
@@ -66,11 +66,11 @@ enum Unusable {
 }
 
 impl Whereabouts {
-    /// The target that `dialer` connects to, kept for `service` in a file in `state_dir`. Writing is
+    /// The target that `dialers` connect to, kept for `service` in a file in `state_dir`. Writing is
     /// work on `decisions`, which `writers` counts.
     pub(super) fn new(
         service: &str,
-        dialer: Arc<Dialer>,
+        dialers: Arc<Dialers>,
         state_dir: &Path,
         writers: TaskTracker,
         decisions: Handle,
@@ -78,21 +78,21 @@ impl Whereabouts {
         let record = Record {
             service: service.to_owned(),
             file: state_dir.join(format!("{service}.address")),
-            configured: dialer.target(),
+            configured: dialers.service().target(),
             named: Mutex::default(),
             disk: Mutex::default(),
         };
-        Whereabouts { dialer, record: Arc::new(record), writers, decisions }
+        Whereabouts { dialers, record: Arc::new(record), writers, decisions }
     }
 }
 
 impl Reach for Whereabouts {
     fn probe(&self, at_most: Duration) -> Answer<'_, Result<Option<TcpStream>, String>> {
-        Reach::probe(&*self.dialer, at_most)
+        super::driver::Reach::probe(&**self.dialers.service(), at_most)
     }
 
     fn redirect(&self, target: Option<Target>) {
-        self.dialer.set(target.clone());
+        self.dialers.redirect(target.clone());
         if self.record.name(target) {
             let record = Arc::clone(&self.record);
             self.writers.spawn_blocking_on(move || record.write(), &self.decisions);
@@ -181,6 +181,7 @@ impl Record {
 #[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
     use super::*;
+    use crate::service::dial::Dialer;
 
     const FILE: &str = "web.1.address";
 
@@ -189,8 +190,9 @@ mod tests {
     }
 
     fn whereabouts(folder: &Path, configured: &str) -> Whereabouts {
-        let dialer = Dialer::new(target(configured), Duration::from_secs(1), None);
-        Whereabouts::new("web.1", Arc::new(dialer), folder, TaskTracker::new(), Handle::current())
+        let dialer = Arc::new(Dialer::new(target(configured), Duration::from_secs(1), None));
+        let dialers = Dialers::bare(dialer);
+        Whereabouts::new("web.1", Arc::new(dialers), folder, TaskTracker::new(), Handle::current())
     }
 
     /// Waits until everything is on the disk.
@@ -208,13 +210,13 @@ mod tests {
         assert_eq!(before.recall().await, None);
         for address in ["10.9.8.7:80", "[2001:db8::1]:8080"] {
             before.redirect(Some(target(address)));
-            assert_eq!(before.dialer.target(), target(address));
+            assert_eq!(before.dialers.service().target(), target(address));
             written(&before).await;
             let after = whereabouts(&state, "web.example:80");
             assert_eq!(after.recall().await, Some(target(address)));
         }
         before.redirect(None);
-        assert_eq!(before.dialer.target(), target("web.example:80"));
+        assert_eq!(before.dialers.service().target(), target("web.example:80"));
         written(&before).await;
         assert_eq!(whereabouts(&state, "web.example:80").recall().await, None);
         assert_eq!(fs::read_dir(&state).unwrap().count(), 0, "nothing is left behind");
@@ -283,7 +285,7 @@ mod tests {
         assert_eq!(whereabouts.recall().await, None);
         whereabouts.redirect(Some(target("10.9.8.7:80")));
         written(&whereabouts).await;
-        assert_eq!(whereabouts.dialer.target(), target("10.9.8.7:80"));
+        assert_eq!(whereabouts.dialers.service().target(), target("10.9.8.7:80"));
         assert_eq!(fs::read(&in_the_way).unwrap(), b"");
     }
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dormouse::config::{
-    self, Config, Decider, ExecGrant, FolderGrant, OnGateError, OnIdlenessError, PluginId,
-    PluginSource, Reach, Severity, Wakes,
+    self, Config, Decider, ExecGrant, FolderGrant, Listener, OnGateError, OnIdlenessError,
+    PluginId, PluginSource, Reach, Severity, Target, Wakes,
 };
 
 use crate::support::command::Folder;
@@ -191,6 +191,23 @@ fn a_duration_out_of_range_is_told() {
 }
 
 #[test]
+fn invalid_probe_while_asleep_is_rejected() {
+    snapshot!(
+        ["\"999ms\"", "\"never\"", "true"]
+            .map(|value| check(&service_with(&format!("probe_while_asleep = {value}"))))
+            .join("\n")
+    );
+}
+
+#[test]
+fn a_sleeping_target_may_be_left_alone() {
+    for (value, expected) in [("off", None), ("1s", Some(Duration::from_secs(1)))] {
+        let (_folder, config) = meant(&service_with(&format!("probe_while_asleep = \"{value}\"")));
+        assert_eq!(config.services[0].probe_while_asleep, expected);
+    }
+}
+
+#[test]
 fn a_number_out_of_range_is_told() {
     snapshot!(check(&service_with("max_held = 0\nmax_gates = 99999999999999999999")));
 }
@@ -283,6 +300,53 @@ fn ipv6_without_brackets_is_told() {
 }
 
 #[test]
+fn invalid_listener_tables_are_rejected() {
+    snapshot!(listening(
+        r#"[
+  { adress = "0.0.0.0:8080", target = "10.0.0.7:80" },
+  { at = "localhost:8080", target = "10.0.0.7" },
+  { at = 8080, target = "http://10.0.0.7:80/" },
+  { at = "0.0.0.0:8081", port = 1 },
+  { at = "0.0.0.0:8081" },
+  8082,
+]"#
+    ));
+}
+
+#[test]
+fn listeners_may_have_targets_of_their_own() {
+    let written = |listen: &str| {
+        let (_folder, config) = meant(&service_with("").replace("\"0.0.0.0:8080\"", listen));
+        let service = &config.services[0];
+        let own = |listener: &Listener| listener.target.as_ref().map(ToString::to_string);
+        let listen: Vec<_> = service
+            .listen
+            .iter()
+            .map(|listener| (listener.at.to_string(), own(listener)))
+            .collect();
+        listen
+    };
+    let at = |address: &str| (address.to_owned(), None);
+    let with = |address: &str, target: &str| (address.to_owned(), Some(target.to_owned()));
+    assert_eq!(
+        written(r#"["0.0.0.0:25565", { at = "[::]:25575", target = "10.0.0.7:25575" }]"#),
+        [at("0.0.0.0:25565"), with("[::]:25575", "10.0.0.7:25575")]
+    );
+    assert_eq!(written(r#"{ at = "0.0.0.0:80" }"#), [at("0.0.0.0:80")]);
+    assert_eq!(
+        written(r#"{ at = "0.0.0.0:80", target = "db:81" }"#),
+        [with("0.0.0.0:80", "db:81")]
+    );
+}
+
+#[test]
+fn check_prints_the_targets_of_listeners() {
+    let said = listening(r#"["0.0.0.0:80", { at = "0.0.0.0:81", target = "10.0.0.7:25575" }]"#);
+    let expected = "  listen    0.0.0.0:80\n            0.0.0.0:81 (target 10.0.0.7:25575)\n";
+    assert!(said.contains(expected), "{said}");
+}
+
+#[test]
 fn no_listener_is_told() {
     snapshot!(listening("[]"));
 }
@@ -310,6 +374,125 @@ fn a_target_that_can_not_be_is_told() {
 #[test]
 fn a_target_that_is_the_service_itself_is_told() {
     snapshot!(with_target("127.0.0.1:8080"));
+}
+
+#[test]
+fn rule_19_every_spelling_of_a_listener_is_refused_as_a_target() {
+    for (listen, target) in [
+        ("0.0.0.0:8080", "127.0.0.1:8080"),
+        ("0.0.0.0:8080", "127.3.2.1:8080"),
+        ("0.0.0.0:8080", "0.0.0.0:8080"),
+        ("127.0.0.1:8080", "0.0.0.0:8080"),
+        ("0.0.0.0:8080", "[::ffff:127.0.0.1]:8080"),
+        ("127.0.0.1:8080", "[::ffff:7f00:1]:8080"),
+        ("[::]:8080", "[::1]:8080"),
+        ("[::1]:8080", "[::]:8080"),
+        ("0.0.0.0:8080", "localhost:8080"),
+        ("127.0.0.1:8080", "LOCALHOST.:8080"),
+        ("192.168.1.5:8080", "192.168.1.5:8080"),
+    ] {
+        let config = service_with("").replace("192.168.1.5:80", target);
+        let config = config.replace("listen = \"0.0.0.0:8080", &format!("listen = \"{listen}"));
+        let folder = Folder::with_config(&config);
+        let faults = config::read(&folder.path().join("dormouse.toml"));
+        let faults = faults.expect_err("a loop").to_string();
+        assert!(faults.contains("is the service itself"), "{listen} {target}: {faults}");
+    }
+}
+
+#[test]
+fn rule_19_run_refuses_the_name_of_this_machine() {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").expect("a name");
+    let target = format!("{}:8080", name.trim());
+    if Target::parse(&target).is_none() {
+        return;
+    }
+    let config = service_with("").replace("192.168.1.5:80", &target);
+    let said = Folder::with_config(&config).dormouse(&["run"]);
+    assert!(said.contains("is the service itself"), "{said}");
+}
+
+#[test]
+fn rule_19_a_listener_is_not_its_own_target() {
+    snapshot!(listening(
+        "[\"0.0.0.0:8080\", { at = \"0.0.0.0:25575\", target = \"127.0.0.1:25575\" }]"
+    ));
+}
+
+/// Services, each with its name, where it listens, and its target.
+fn services(services: &[(&str, &str, &str)]) -> String {
+    let one = |(name, listen, target): &(&str, &str, &str)| {
+        service_with("")
+            .replace(".web", &format!(".{name}"))
+            .replace("0.0.0.0:8080", listen)
+            .replace("192.168.1.5:80", target)
+    };
+    services.iter().map(one).collect()
+}
+
+#[test]
+fn rule_19_two_services_that_are_each_others_targets_are_refused() {
+    snapshot!(check(&services(&[
+        ("a", "0.0.0.0:8080", "127.0.0.1:8081"),
+        ("b", "0.0.0.0:8081", "localhost:8080"),
+    ])));
+}
+
+#[test]
+fn rule_19_a_circle_of_services_is_reported_once() {
+    snapshot!(check(&services(&[
+        ("front", "0.0.0.0:8079", "127.0.0.1:8080"),
+        ("a", "0.0.0.0:8080", "127.0.0.1:8081"),
+        ("b", "0.0.0.0:8081", "127.0.0.1:8082"),
+        ("c", "127.0.0.1:8082", "127.0.0.1:8080"),
+    ])));
+}
+
+#[test]
+fn a_service_may_be_the_target_of_another() {
+    meant(&services(&[
+        ("a", "0.0.0.0:8080", "127.0.0.1:8081"),
+        ("b", "127.0.0.1:8081", "192.168.1.5:80"),
+        // Another address with the same port.
+        ("c", "127.0.0.1:8082", "127.0.0.2:8082"),
+    ]));
+}
+
+#[test]
+fn two_services_that_stop_one_server_are_a_warning() {
+    snapshot!(check(&services(&[
+        ("game", "0.0.0.0:25565", "10.0.0.7:25565"),
+        ("other", "0.0.0.0:80", "10.0.0.8:80"),
+        ("rcon", "0.0.0.0:25575", "10.0.0.7:25575"),
+    ])));
+}
+
+#[test]
+fn two_services_with_one_plugin_for_one_host_are_a_warning() {
+    let config = services(&[
+        ("game", "0.0.0.0:25565", "10.0.0.7:25565"),
+        ("rcon", "0.0.0.0:25575", "10.0.0.7:25575"),
+    ]);
+    let config = config
+        .replace("hooks = { start = \"true\", stop = \"true\" }", "lifecycle = \"vm\"")
+        + "[plugins.vm]\nwasm = \"vm.wasm\"\n";
+    let said = check(&config);
+    assert!(said.contains("services `game` and `rcon` stop the same server"), "{said}");
+}
+
+#[test]
+fn hooks_that_know_their_service_stop_different_servers() {
+    let config = services(&[
+        ("game", "0.0.0.0:25565", "10.0.0.7:25565"),
+        ("rcon", "0.0.0.0:25575", "10.0.0.7:25575"),
+    ]);
+    for (script, warns) in [("systemctl stop \"$DORMOUSE_SERVICE\"", 0), ("docker stop mc", 1)] {
+        let folder =
+            Folder::with_config(&config.replace("stop = \"true\"", "stop = \"./stop.sh\""));
+        folder.program("stop.sh", format!("#!/bin/sh\n{script}\n"));
+        let said = folder.dormouse(&["check"]);
+        assert_eq!(said.matches("stop the same server").count(), warns, "{said}");
+    }
 }
 
 #[test]
@@ -551,6 +734,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(service.wakes, Wakes { per_hour: None, per_client_per_hour: None });
     assert_eq!(service.keepalive, Some(Duration::from_secs(60)));
     assert!(!service.stop_on_exit);
+    assert_eq!(service.probe_while_asleep, Some(Duration::from_secs(5 * 60)));
     drop(folder);
 }
 

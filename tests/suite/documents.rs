@@ -55,6 +55,7 @@ fn the_readme_names_every_key_of_the_config() {
         (format!("{SERVICE}{HOOKS}unheard_of = 1"), ""),
         (format!("{SERVICE}hooks = {{ start = \"true\", stop = \"true\", unheard_of = 1 }}"), ""),
         (format!("{SERVICE}{HOOKS}wakes.unheard_of = 1"), "wakes."),
+        (SERVICE.replace("\"0.0.0.0:8080\"", "{ unheard_of = 1 }") + HOOKS, "listen."),
         (format!("{SERVICE}{PLUGIN}unheard_of = 1"), ""),
         (format!("{SERVICE}{PLUGIN}[plugins.thing.allow]\nunheard_of = 1"), "allow."),
         (format!("{SERVICE}{PLUGIN}[plugins.thing.limits]\nunheard_of = 1"), "limits."),

@@ -163,7 +163,7 @@ fn flags_are_one_service_named_default() {
     assert_eq!(config.services.len(), 1);
     let service = &config.services[0];
     assert_eq!(service.name, "default");
-    assert_eq!(service.listen, ["0.0.0.0:8000".parse().expect("an address")]);
+    assert_eq!(service.listen[0].to_string(), "0.0.0.0:8000");
     assert_eq!(service.target.to_string(), "10.0.0.1:80");
     assert_eq!(service.readiness, Decider::Nobody);
     assert_eq!(service.gate, Decider::Nobody);

@@ -12,6 +12,6 @@ mod failing;
 mod flags;
 mod gate;
 mod many;
-
+mod ports;
 mod sleeping;
 mod waking;

@@ -195,7 +195,7 @@ impl Bench {
                 let talk = match talks.remove(&client) {
                     Some(talk) => Some(talk),
                     None => host.gate(config, service).await?.map(|gate| {
-                        let listener = service.listen[0];
+                        let listener = service.listen[0].at;
                         let conversation = gate.converse(Client { address: client, listener });
                         Talk { conversation, data: Vec::new() }
                     }),

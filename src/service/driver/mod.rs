@@ -340,7 +340,9 @@ impl Driver {
             Effect::Admit(id, period) => {
                 if let Some(waiter) = self.waiters.remove(&id) {
                     let inside = self.shared.door.admit(period);
-                    let _ = waiter.orders.send(Order::Admit(inside, self.connection.take()));
+                    let fits = self.shared.wants_target(waiter.client);
+                    let connection = if fits { self.connection.take() } else { None };
+                    let _ = waiter.orders.send(Order::Admit(inside, connection));
                 }
             }
             Effect::Close(id, reason) => {

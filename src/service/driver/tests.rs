@@ -164,7 +164,7 @@ struct Waits {
 fn config() -> Service {
     Service {
         name: "scripted".to_owned(),
-        listen: vec!["127.0.0.1:1".parse().unwrap()],
+        listen: vec!["127.0.0.1:1".parse::<SocketAddr>().unwrap().into()],
         target: Target { host: "127.0.0.1".to_owned(), port: 1 },
         lifecycle: PluginId(0),
         readiness: Decider::Nobody,
@@ -183,6 +183,7 @@ fn config() -> Service {
         wakes: Wakes::default(),
         keepalive: None,
         stop_on_exit: false,
+        probe_while_asleep: None,
     }
 }
 

@@ -262,7 +262,9 @@ impl Scene {
     }
 
     pub(crate) fn address_of(&self, service: &str, key: &str) -> SocketAddr {
-        let address = self.config["services"][service][key].as_str();
+        let value = &self.config["services"][service][key];
+        // Of several listeners it is the first.
+        let address = value.get(0).unwrap_or(value).as_str();
         address.and_then(|address| address.parse().ok()).expect("an address")
     }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dormouse::config::{
-    Config, Decider, Grants, Limits, OnGateError, OnIdlenessError, Plugin, PluginId, PluginSource,
-    Service, Target, Wakes,
+    Config, Decider, Grants, Limits, Listener, OnGateError, OnIdlenessError, Plugin, PluginId,
+    PluginSource, Service, Target, Wakes,
 };
 use dormouse::decide::{Client, Deciders};
 use dormouse::plugin::{Host, LoadError};
@@ -99,7 +99,7 @@ fn config(folder: &Path, plugin: Plugin) -> Config {
         cache_dir: folder.join("cache"),
         services: vec![Service {
             name: "s".to_owned(),
-            listen: vec!["127.0.0.1:1".parse().expect("an address")],
+            listen: vec![Listener { at: "127.0.0.1:1".parse().expect("an address"), target: None }],
             target: Target { host: "target.example".to_owned(), port: 7777 },
             lifecycle: PluginId(0),
             readiness: by_plugin,
@@ -118,6 +118,7 @@ fn config(folder: &Path, plugin: Plugin) -> Config {
             wakes: Wakes::default(),
             keepalive: None,
             stop_on_exit: false,
+            probe_while_asleep: None,
         }],
         plugins: vec![plugin],
     }
