@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use dormouse::lifecycle::{
-    Call, ClientId, Effect, Event, Lifecycle, MaySleep, Moment, Origin, Outcome, Policy, Ready,
-    WakeLimits,
+    Call, ClientId, Effect, Event, Lifecycle, MaySleep, Moment, Origin, Outcome, Phase, Policy,
+    Ready, UnderWay, WakeLimits,
 };
 
 fn policy() -> Policy {
@@ -32,6 +32,11 @@ fn policy() -> Policy {
         backoff_most: Policy::BACKOFF_MOST,
         ready_pause_first: Policy::READY_PAUSE_FIRST,
         ready_pause_most: Policy::READY_PAUSE_MOST,
+        stable_after: Policy::STABLE_AFTER,
+        verifies_stop: true,
+        settle_most: Policy::SETTLE_MOST,
+        look_pause_first: Policy::LOOK_PAUSE_FIRST,
+        look_pause_most: None,
     }
 }
 
@@ -43,18 +48,20 @@ fn at(seconds: u64) -> Moment {
 const HOME: Origin = Origin::V4([192, 0, 2, 1]);
 
 /// A start, a client, a cool-down and a stop.
-const NIGHT: [(u64, Event); 7] = [
+const NIGHT: [(u64, Event); 8] = [
     (0, Event::Arrived(ClientId(1), HOME)),
-    (9, Event::StartEnded(Call(0), Outcome::Done)),
-    (10, Event::ReadyEnded(Call(1), Ready::Yes)),
+    (9, Event::StartEnded(Call(1), Outcome::Done)),
+    (10, Event::ReadyEnded(Call(2), Ready::Yes)),
     (3600, Event::Vacant { since: Moment(Duration::from_secs(3600)) }),
     (5400, Event::Tick),
     (5400, Event::DoorLocked),
-    (5410, Event::StopEnded(Call(2), Outcome::Done)),
+    (5410, Event::StopEnded(Call(3), Outcome::Done)),
+    (5410, Event::LookEnded { call: Call(4), up: false }),
 ];
 
 fn asleep(policy: &Policy) -> Lifecycle {
-    Lifecycle::new(0).step(policy, at(0), Event::Booted { listening: false }).0
+    let booted = Lifecycle::new(0).step(policy, at(0), Event::Booted(UnderWay::Nothing)).0;
+    booted.step(policy, at(0), Event::LookEnded { call: Call(0), up: false }).0
 }
 
 fn step(criterion: &mut Criterion) {
@@ -64,7 +71,7 @@ fn step(criterion: &mut Criterion) {
     let last = NIGHT.iter().fold(asleep(&policy), |lifecycle, (seconds, event)| {
         lifecycle.step(&policy, at(*seconds), *event).0
     });
-    assert_eq!(last.deadline(), None, "the night has to end asleep");
+    assert_eq!(last.phase(), Phase::Asleep, "the night has to end asleep");
     group.throughput(Throughput::Elements(NIGHT.len() as u64));
     group.bench_function("a night, per event", |bencher| {
         bencher.iter_batched(

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use dormouse::config::ExecGrant;
-use dormouse::decide::{Cause, Deciders, Phase};
+use dormouse::decide::{CallContext, Cause, Deciders, Phase};
 use dormouse::plugin::Host;
 use tokio::runtime::Runtime;
 
@@ -66,7 +66,13 @@ fn calls(criterion: &mut Criterion) {
         });
     });
     criterion.bench_function("start, with its instance", |bench| {
-        bench.iter(|| runtime.block_on(deciders.lifecycle.start(Cause::Operator, MINUTE)));
+        bench.iter(|| {
+            runtime.block_on(deciders.lifecycle.start(
+                Cause::Operator,
+                MINUTE,
+                CallContext::detached(),
+            ))
+        });
     });
 }
 
@@ -77,7 +83,13 @@ fn commands(criterion: &mut Criterion) {
     let (_host, deciders) = deciders(&runtime, &stage);
 
     criterion.bench_function("start that runs `true`", |bench| {
-        bench.iter(|| runtime.block_on(deciders.lifecycle.start(Cause::Operator, MINUTE)));
+        bench.iter(|| {
+            runtime.block_on(deciders.lifecycle.start(
+                Cause::Operator,
+                MINUTE,
+                CallContext::detached(),
+            ))
+        });
     });
     criterion.bench_function("fork and exec of `true` alone", |bench| {
         bench.iter(|| std::process::Command::new("true").status());

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dormouse::config::{self, Decider, OnGateError, OnIdlenessError, PluginId, Target, Wakes};
-use dormouse::decide::{Answer, Cause, Deciders, Failure, Lifecycle};
+use dormouse::decide::{Answer, CallContext, Cause, Deciders, Failure, Leftover, Lifecycle};
 use dormouse::service::relay::{Mode, Paths};
 use dormouse::service::{Ground, Lanes, Service, socket};
 use tokio::runtime::Runtime;
@@ -26,12 +26,16 @@ const BULK: usize = 64 << 20;
 struct AlwaysUp;
 
 impl Lifecycle for AlwaysUp {
-    fn start(&self, _: Cause, _: Duration) -> Answer<'_, Result<(), Failure>> {
+    fn start(&self, _: Cause, _: Duration, _: CallContext) -> Answer<'_, Result<(), Failure>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn stop(&self, _: Cause, _: Duration) -> Answer<'_, Result<(), Failure>> {
+    fn stop(&self, _: Cause, _: Duration, _: CallContext) -> Answer<'_, Result<(), Failure>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn await_leftover(&self, _: Leftover, _: CallContext) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 
@@ -86,7 +90,8 @@ fn service(target: SocketAddr, lanes: &Lanes, decisions: &Runtime) -> SocketAddr
         decisions: decisions.handle().clone(),
         drivers: TaskTracker::new(),
         paths: Paths::new(Mode::Adaptive, config::Relay::default().memory),
-        state_dir: std::env::temp_dir(),
+        state_dir: std::env::temp_dir().join("dormouse-bench"),
+        own_listeners: Arc::default(),
     };
     let deciders =
         Deciders { lifecycle: Arc::new(AlwaysUp), readiness: None, gate: None, idleness: None };

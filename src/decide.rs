@@ -10,10 +10,85 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 /// The answer to a question, once it is there.
 ///
-/// Dropping it before then takes the question back: whatever runs outside on its behalf is ended.
+/// Dropping it before then takes the question back: whatever runs outside on its behalf is ended, in
+/// the background. A question with a [`CallContext`] can be cancelled instead, and then its answer
+/// comes when everything that ran on its behalf is gone.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What comes with a question that may run something outside.
+#[derive(Clone)]
+pub struct CallContext {
+    /// Cancelled when the answer is not wanted any more. The call then ends what runs on its behalf,
+    /// and answers only when that is gone: no process of its process groups lives, and no code of a
+    /// plugin runs. What it answers then means nothing.
+    pub cancelled: CancellationToken,
+    /// Where the process groups that run on behalf of the call are noted, so that the next Dormouse
+    /// finds them should this one crash.
+    pub journal: Arc<dyn ProcessJournal>,
+}
+
+impl CallContext {
+    /// A context that nobody cancels, and whose process groups are noted nowhere.
+    pub fn detached() -> CallContext {
+        CallContext { cancelled: CancellationToken::new(), journal: Arc::new(NoJournal) }
+    }
+}
+
+/// A process group that runs, or ran, on behalf of a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessGroup {
+    /// The number of its leader, and of the group.
+    pub pid: u32,
+    /// When the leader was started, in clock ticks since the machine was started: together with
+    /// `pid` and `boot` it tells the process from all others.
+    pub started: u64,
+    /// The kernel's name for the time since the machine was started.
+    pub boot: String,
+}
+
+/// Takes note of process groups. Returns at once: it doesn't wait for a disk.
+pub trait ProcessJournal: Send + Sync {
+    /// A value that no other call has, which the processes of this call get as the environment
+    /// variable [`CALL_VARIABLE`].
+    fn mark(&self) -> &str;
+    /// A process group was started.
+    fn started(&self, group: &ProcessGroup);
+    /// No process of the group lives any more, or its leader has ended by itself.
+    fn ended(&self, group: &ProcessGroup);
+}
+
+/// The environment variable with the [`ProcessJournal::mark`] of a call.
+pub const CALL_VARIABLE: &str = "DORMOUSE_CALL";
+
+/// Notes nothing.
+struct NoJournal;
+
+impl ProcessJournal for NoJournal {
+    fn mark(&self) -> &str {
+        ""
+    }
+
+    fn started(&self, _: &ProcessGroup) {}
+
+    fn ended(&self, _: &ProcessGroup) {}
+}
+
+/// What an earlier Dormouse has left of a start or a stop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Leftover {
+    /// The mark of the call.
+    pub mark: String,
+    /// The process groups that were noted. If there are none, one may have been started in the very
+    /// moment of the crash: it is found by its mark.
+    pub groups: Vec<ProcessGroup>,
+    /// The call was cancelled, and had not ended: whatever is left of it has to end, and not only the
+    /// leaders of its process groups. They may be gone while others of their groups live.
+    pub cancelled: bool,
+}
 
 /// What the service believes of its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,15 +223,28 @@ pub enum SleepVerdict {
 /// Starts and stops the target of one service.
 pub trait Lifecycle: Send + Sync {
     /// Has the target started. `deadline` is the time that the call may take.
-    fn start(&self, cause: Cause, deadline: Duration) -> Answer<'_, Result<(), Failure>>;
+    fn start(
+        &self,
+        cause: Cause,
+        deadline: Duration,
+        context: CallContext,
+    ) -> Answer<'_, Result<(), Failure>>;
     /// Has the target stopped. `deadline` is the time that the call may take.
-    fn stop(&self, cause: Cause, deadline: Duration) -> Answer<'_, Result<(), Failure>>;
+    fn stop(
+        &self,
+        cause: Cause,
+        deadline: Duration,
+        context: CallContext,
+    ) -> Answer<'_, Result<(), Failure>>;
+    /// Waits until nothing is left of a start or a stop that an earlier Dormouse has ordered; if it
+    /// is cancelled, ends it first.
+    fn await_leftover(&self, leftover: Leftover, context: CallContext) -> Answer<'_, ()>;
 }
 
 /// Says whether the target of one service is ready.
 pub trait Judge: Send + Sync {
     /// Is it? `attempt` counts from 1 in each start.
-    fn ready(&self, attempt: u32) -> Answer<'_, Result<Readiness, Failure>>;
+    fn ready(&self, attempt: u32, context: CallContext) -> Answer<'_, Result<Readiness, Failure>>;
 }
 
 /// Judges whether a client may wake the target of one service.
@@ -180,7 +268,11 @@ pub trait Conversation: Send {
 /// Has a say in when the target of one service is stopped.
 pub trait Idleness: Send + Sync {
     /// May it be stopped, `idle_for` after its last client has left?
-    fn should_sleep(&self, idle_for: Duration) -> Answer<'_, Result<SleepVerdict, Failure>>;
+    fn should_sleep(
+        &self,
+        idle_for: Duration,
+        context: CallContext,
+    ) -> Answer<'_, Result<SleepVerdict, Failure>>;
 }
 
 /// Everybody who decides for one service.

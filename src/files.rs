@@ -5,25 +5,43 @@
 
 use std::fs;
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
 /// Puts `content` in the place of `file`, and returns when it is on the disk. Its folder is made if
-/// it isn't there, and is closed to everybody else.
+/// it isn't there, closed to everybody else.
 ///
 /// # Errors
 ///
 /// If the disk refuses it. What was there before is there still.
 pub fn replace(file: &Path, content: &[u8]) -> io::Result<()> {
-    let folder = file.parent().unwrap_or(Path::new("/"));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    // What is kept may be secret: the folder is ours alone, even if it was there before.
-    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    let folder = own_folder(file)?;
     let mut written = tempfile::NamedTempFile::new_in(folder)?;
     written.write_all(content)?;
     written.as_file().sync_all()?;
     written.persist(file)?;
     fs::File::open(folder)?.sync_all()
+}
+
+/// The same without waiting for the disk: the file outlasts a crash of Dormouse, and perhaps not
+/// that of the machine.
+///
+/// # Errors
+///
+/// If the system refuses it. What was there before is there still.
+pub fn replace_unsynced(file: &Path, content: &[u8]) -> io::Result<()> {
+    let mut written = tempfile::NamedTempFile::new_in(own_folder(file)?)?;
+    written.write_all(content)?;
+    written.persist(file)?;
+    Ok(())
+}
+
+/// The folder of `file`. It is made if it isn't there, and is closed to everybody else then: what is
+/// kept may be secret. One that is there keeps its mode, since others may use it as well (`/tmp`).
+fn own_folder(file: &Path) -> io::Result<&Path> {
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    Ok(folder)
 }
 
 /// Removes `file`, if it is there.

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use dormouse::config::{self, Decider, OnGateError, OnIdlenessError, PluginId, Target, Wakes};
-use dormouse::decide::{Answer, Cause, Deciders, Failure, Lifecycle};
+use dormouse::decide::{Answer, CallContext, Cause, Deciders, Failure, Leftover, Lifecycle};
 use dormouse::service::relay::{Mode, Paths};
 use dormouse::service::{Ground, Lanes, Service, socket};
 use rustix::process::{Resource, getrlimit};
@@ -64,12 +64,16 @@ const FAREWELLS: [Farewell; 4] =
 struct AlwaysUp;
 
 impl Lifecycle for AlwaysUp {
-    fn start(&self, _: Cause, _: Duration) -> Answer<'_, Result<(), Failure>> {
+    fn start(&self, _: Cause, _: Duration, _: CallContext) -> Answer<'_, Result<(), Failure>> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn stop(&self, _: Cause, _: Duration) -> Answer<'_, Result<(), Failure>> {
+    fn stop(&self, _: Cause, _: Duration, _: CallContext) -> Answer<'_, Result<(), Failure>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn await_leftover(&self, _: Leftover, _: CallContext) -> Answer<'_, ()> {
+        Box::pin(std::future::ready(()))
     }
 }
 
@@ -98,7 +102,8 @@ pub(crate) fn turn_over(rounds: u32) -> Result<Row, String> {
         decisions: decisions.handle().clone(),
         drivers: TaskTracker::new(),
         paths: paths.clone(),
-        state_dir: std::env::temp_dir(),
+        state_dir: std::env::temp_dir().join("dormouse-bench"),
+        own_listeners: Arc::default(),
     };
     let (service, address) = serve(target, &ground);
     let crowd = Crowd { address, service: &service, seen: &seen };

@@ -12,6 +12,7 @@ mod failure;
 mod plugin;
 mod plugins;
 mod run;
+mod signals;
 mod usage;
 
 use std::path::Path;

@@ -10,14 +10,16 @@ use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
+use super::signals::Signals;
 use super::{Complaint, Failure};
 use crate::config::{self, Config};
 use crate::decide::Deciders;
 use crate::plugin::Host;
+use crate::plugin::process::reaper;
+use crate::service::dial::OwnListeners;
 use crate::service::relay::{Mode, Paths};
 use crate::service::socket::{self, Keepalive};
 use crate::service::{Ground, Lanes, Service};
@@ -101,6 +103,13 @@ fn cannot_listen(service: &config::Service, address: SocketAddr, error: &io::Err
         .remedy(remedy)
 }
 
+/// Where all services together listen.
+fn own_listeners(listeners: &[Listeners]) -> OwnListeners {
+    OwnListeners::new(
+        listeners.iter().flatten().filter_map(|(_, listener)| listener.local_addr().ok()),
+    )
+}
+
 fn no_threads(error: &io::Error) -> Failure {
     Complaint::new(format!("no threads to work with: {error}"))
         .remedy("raise the limit of tasks (`TasksMax=` under systemd, `ulimit -u`)")
@@ -126,7 +135,10 @@ impl Proxy {
         listeners: Vec<Listeners>,
         decisions: &tokio::runtime::Handle,
     ) -> Result<(), Failure> {
+        // Before any hook runs.
         let mut signals = Signals::new()?;
+        let _reaping =
+            reaper::is_needed().then(|| AbortOnDropHandle::new(tokio::spawn(reaper::run())));
         let Some(lanes) = &self.lanes else { return Ok(()) };
         let ground = Ground {
             lanes: lanes.all(),
@@ -134,6 +146,7 @@ impl Proxy {
             drivers: TaskTracker::new(),
             paths: Paths::new(Mode::Adaptive, self.config.relay.memory),
             state_dir: self.config.state_dir.clone(),
+            own_listeners: Arc::new(own_listeners(&listeners)),
         };
         let host = Arc::new(Host::new(&self.config).map_err(|error| {
             Failure::from(Complaint::new(format!("plugins can't be run: {error}")))
@@ -168,6 +181,9 @@ impl Proxy {
     }
 
     /// Rule 14: an end in good order, or at once if a second signal comes.
+    ///
+    /// The drivers end first: a stop hook that runs may finish within its `stop_timeout`, and they
+    /// cancel whatever else they have ordered. What is left of plugins' commands is ended after that.
     async fn leave(
         &mut self,
         services: Vec<Service>,
@@ -253,33 +269,6 @@ impl Load {
     async fn all_failed(&self, services: usize) {
         while self.failed.load(Ordering::Acquire) < services {
             self.changed.notified().await;
-        }
-    }
-}
-
-/// The signals that end Dormouse.
-pub(super) struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    pub(super) fn new() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| {
-                Failure::from(Complaint::new(format!("signals can't be received: {error}")))
-            })
-        };
-        Ok(Signals {
-            terminate: listen(SignalKind::terminate())?,
-            interrupt: listen(SignalKind::interrupt())?,
-        })
-    }
-
-    pub(super) async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
         }
     }
 }

@@ -63,7 +63,7 @@ use values::Folder;
 const RELAY: &str = "a table, such as `{ memory = \"256MiB\" }`";
 
 /// How long open connections may finish, if the config does not say.
-const DRAIN: Duration = Duration::from_secs(10);
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// Where a config is looked for if none is named.
 const PLACES: [&str; 2] = ["dormouse.toml", "/etc/dormouse/dormouse.toml"];

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::budget::Origin;
+use super::calls::PendingCall;
 use super::vocabulary::{Cause, ClientId, Effect, Moment, News, Period, Reason, Retry};
 use super::waiting::{Stage, Waiter};
 use super::{Lifecycle, Question, Rest, State, Turn};
@@ -17,16 +18,18 @@ impl Lifecycle {
             return;
         }
         match self.state {
-            State::Booting => self.wait(turn, newcomer, Stage::New, Duration::ZERO),
+            State::Booting | State::FirstLook(_) => {
+                self.wait(turn, newcomer, Stage::New, Duration::ZERO);
+            }
             State::Asleep { refuses: true, .. } => {
                 turn.act(Effect::Close(client, Reason::Unusable));
             }
             State::Asleep { refuses: false, .. }
             | State::Starting { .. }
-            | State::Readying { .. }
-            | State::Undoing
+            | State::AwaitingReady { .. }
+            | State::RollingBack { .. }
             | State::Stopping { .. }
-            | State::Checking { .. } => {
+            | State::VerifyingStop { .. } => {
                 if turn.policy.gated {
                     self.wait(turn, newcomer, Stage::AtGate, Duration::ZERO);
                     if self.waiting.contains(client) {
@@ -36,8 +39,8 @@ impl Lifecycle {
                     self.hold(turn, newcomer, Duration::ZERO);
                 }
             }
-            State::Awake(_) => self.admit(turn, client),
-            State::Leaving { .. } | State::LastStop { .. } | State::Finished => {
+            State::Awake { .. } => self.admit(turn, client),
+            State::Draining { .. } | State::FinalStop { .. } | State::Finished => {
                 turn.act(Effect::Close(client, Reason::Exit));
             }
         }
@@ -66,19 +69,20 @@ impl Lifecycle {
     pub(super) fn want(&mut self, turn: &mut Turn, client: ClientId) {
         match self.state {
             State::Asleep { refuses: false, .. }
-            | State::Undoing
+            | State::RollingBack { .. }
             | State::Stopping { .. }
-            | State::Checking { .. } => {
+            | State::VerifyingStop { .. } => {
                 self.waker(turn);
             }
             // It joins a start, or nobody starts anything.
             State::Booting
+            | State::FirstLook(_)
             | State::Asleep { refuses: true, .. }
             | State::Starting { .. }
-            | State::Readying { .. }
-            | State::Awake(_)
-            | State::Leaving { .. }
-            | State::LastStop { .. }
+            | State::AwaitingReady { .. }
+            | State::Awake { .. }
+            | State::Draining { .. }
+            | State::FinalStop { .. }
             | State::Finished => {}
         }
         self.start_if_wanted(turn);
@@ -103,41 +107,42 @@ impl Lifecycle {
 
     /// Lets in a client of an awake target, and ends the cool-down (rule 5).
     fn admit(&mut self, turn: &mut Turn, client: ClientId) {
-        if let State::Awake(Rest::Judging { .. } | Rest::Locking { .. }) = self.state {
-            self.cancel_questions(turn);
+        let State::Awake { since, rest } = self.state else { return };
+        if let Rest::Judging { .. } | Rest::Locking { .. } = rest {
+            self.cancel(turn);
             turn.act(Effect::OpenDoor(self.period));
         }
         self.waiting.remove(client);
         turn.act(Effect::Admit(client, self.period));
-        self.state = State::Awake(Rest::Occupied);
+        self.state = State::Awake { since, rest: Rest::Occupied };
     }
 
     pub(super) fn passed(&mut self, turn: &mut Turn, client: ClientId, stays: bool) {
         let passed = if stays { self.waiting.hold(client) } else { self.waiting.remove(client) };
         let Some(Waiter { origin, .. }) = passed else { return };
         match self.state {
-            State::Booting => {}
+            State::Booting | State::FirstLook(_) => {}
             State::Asleep { refuses: true, .. } => {
                 if self.waiting.remove(client).is_some() {
                     turn.act(Effect::Close(client, Reason::Unusable));
                 }
             }
             State::Asleep { refuses: false, .. }
-            | State::Undoing
+            | State::RollingBack { .. }
             | State::Stopping { .. }
-            | State::Checking { .. } => {
+            | State::VerifyingStop { .. } => {
                 if !stays && self.takes_over(turn, origin) {
                     self.wanted = Some((client, origin));
                 }
                 self.want(turn, client);
             }
-            State::Starting { .. } | State::Readying { .. } => {}
-            State::Awake(_) => {
+            State::Starting { .. } | State::AwaitingReady { .. } => {}
+            State::Awake { .. } => {
                 if stays {
                     self.admit(turn, client);
                 }
             }
-            State::Leaving { .. } | State::LastStop { .. } | State::Finished => {
+            State::Draining { .. } | State::FinalStop { .. } | State::Finished => {
                 if self.waiting.remove(client).is_some() {
                     turn.act(Effect::Close(client, Reason::Exit));
                 }
@@ -166,103 +171,123 @@ impl Lifecycle {
         }
         match self.state {
             State::Booting
+            | State::FirstLook(_)
             | State::Asleep { refuses: false, .. }
             | State::Starting { .. }
-            | State::Readying { .. }
-            | State::Undoing
+            | State::AwaitingReady { .. }
+            | State::RollingBack { .. }
             | State::Stopping { .. }
-            | State::Checking { .. } => self.hold(turn, newcomer, waited),
+            | State::VerifyingStop { .. } => self.hold(turn, newcomer, waited),
             State::Asleep { refuses: true, .. } => {
                 turn.act(Effect::Close(client, Reason::Unusable));
             }
-            State::Awake(_) if period != self.period => self.admit(turn, client),
-            State::Awake(_) => {
-                self.cancel_questions(turn);
+            State::Awake { .. } if period != self.period => self.admit(turn, client),
+            State::Awake { since, .. } => {
+                self.cancel(turn);
                 turn.act(Effect::ShutDoor);
-                // A client that had been held was let in because the target was said to be ready:
-                // so that start was none, and the next one has to wait.
-                if waited > Duration::ZERO {
-                    let next = self.start_backoff.fail(turn.policy, turn.now, Retry::BackOff);
-                    turn.tell(News::NotReadyAfterAll { next });
-                } else {
-                    turn.tell(News::TargetGone);
-                }
-                self.state = State::Asleep { probe: None, refuses: false };
+                self.target_gone(turn, turn.now.since(since), waited);
+                self.assume_asleep(turn, false);
                 self.hold(turn, newcomer, waited);
-                self.look_if_asleep(turn);
             }
-            State::Leaving { .. } | State::LastStop { .. } | State::Finished => {
+            State::Draining { .. } | State::FinalStop { .. } | State::Finished => {
                 turn.act(Effect::Close(client, Reason::Exit));
             }
+        }
+    }
+
+    /// The target, believed awake for this time, refused a client that had been held for that time
+    /// before. A target that lasted is started again at once. One that did not was no success, and
+    /// the next start has to wait.
+    fn target_gone(&mut self, turn: &mut Turn, up_for: Duration, waited: Duration) {
+        if waited > Duration::ZERO {
+            let next = self.start_backoff.fail(turn.policy, turn.now, Retry::BackOff);
+            turn.tell(News::NotReadyAfterAll { next });
+        } else if up_for < turn.policy.stable_after {
+            let next = self.start_backoff.fail(turn.policy, turn.now, Retry::BackOff);
+            turn.tell(News::DidNotLast { up_for, next });
+        } else {
+            self.start_backoff.reset();
+            turn.tell(News::TargetGone);
         }
     }
 
     /// Rule 5: the cool-down begins, or begins again.
     pub(super) fn vacant(&mut self, turn: &mut Turn, since: Moment) {
         match self.state {
-            State::Awake(Rest::Occupied | Rest::CoolingDown { .. }) => {
+            State::Awake { since: up, rest: Rest::Occupied | Rest::CoolingDown { .. } } => {
                 let until = since.after(turn.policy.cooldown);
                 turn.tell(News::CoolingDown(until.since(turn.now)));
-                self.state = State::Awake(Rest::CoolingDown { since, until });
+                self.state = State::Awake { since: up, rest: Rest::CoolingDown { since, until } };
             }
             // The last client of a target that was believed gone has left. It may be up after all.
-            State::Asleep { .. } => self.look_if_asleep(turn),
+            State::Asleep { .. } => self.doubt_sleep(),
             State::Booting
+            | State::FirstLook(_)
             | State::Starting { .. }
-            | State::Readying { .. }
-            | State::Undoing
-            | State::Awake(Rest::Locking { .. } | Rest::Judging { .. })
+            | State::AwaitingReady { .. }
+            | State::RollingBack { .. }
+            | State::Awake { rest: Rest::Locking { .. } | Rest::Judging { .. }, .. }
             | State::Stopping { .. }
-            | State::Checking { .. }
-            | State::Leaving { .. }
-            | State::LastStop { .. }
+            | State::VerifyingStop { .. }
+            | State::Draining { .. }
+            | State::FinalStop { .. }
             | State::Finished => {}
         }
     }
 
     pub(super) fn door_locked(&mut self, turn: &mut Turn) {
         match self.state {
-            State::Awake(Rest::Locking { since }) => {
-                let idle_for = turn.now.since(since);
+            State::Awake { since: up, rest: Rest::Locking { since } } => {
                 if turn.policy.asks_idleness {
-                    let question = Question::MaySleep(idle_for);
-                    let question = self.ask_until(turn, question, turn.policy.answer_timeout);
-                    self.state = State::Awake(Rest::Judging { since, question });
+                    let question = Question::MaySleep(turn.now.since(since));
+                    let question = PendingCall::Due(question, turn.policy.answer_timeout);
+                    self.state =
+                        State::Awake { since: up, rest: Rest::Judging { since, question } };
                 } else {
-                    self.stop(turn, Cause::Cooldown, idle_for);
+                    self.stop(turn, Cause::Cooldown, since);
                 }
             }
-            State::Undoing => self.stop(turn, Cause::FailedStart, Duration::ZERO),
+            State::RollingBack { .. } => self.stop(turn, Cause::FailedStart, turn.now),
             State::Booting
+            | State::FirstLook(_)
             | State::Asleep { .. }
             | State::Starting { .. }
-            | State::Readying { .. }
-            | State::Awake(Rest::Occupied | Rest::CoolingDown { .. } | Rest::Judging { .. })
+            | State::AwaitingReady { .. }
+            | State::Awake {
+                rest: Rest::Occupied | Rest::CoolingDown { .. } | Rest::Judging { .. },
+                ..
+            }
             | State::Stopping { .. }
-            | State::Checking { .. }
-            | State::Leaving { .. }
-            | State::LastStop { .. }
+            | State::VerifyingStop { .. }
+            | State::Draining { .. }
+            | State::FinalStop { .. }
             | State::Finished => {}
         }
     }
 
     pub(super) fn door_occupied(&mut self, turn: &mut Turn) {
         match self.state {
-            State::Awake(Rest::Locking { .. }) => self.state = State::Awake(Rest::Occupied),
-            State::Undoing => {
-                turn.tell(News::UpDespiteFailedStart);
-                self.awaken(turn, turn.policy.cooldown);
-                self.state = State::Awake(Rest::Occupied);
+            State::Awake { since, rest: Rest::Locking { .. } } => {
+                self.state = State::Awake { since, rest: Rest::Occupied };
+            }
+            State::RollingBack { .. } => {
+                turn.tell(News::FoundUp);
+                self.awaken(turn, turn.policy.cooldown, turn.now);
+                self.state = State::Awake { since: turn.now, rest: Rest::Occupied };
             }
             State::Booting
+            | State::FirstLook(_)
             | State::Asleep { .. }
             | State::Starting { .. }
-            | State::Readying { .. }
-            | State::Awake(Rest::Occupied | Rest::CoolingDown { .. } | Rest::Judging { .. })
+            | State::AwaitingReady { .. }
+            | State::Awake {
+                rest: Rest::Occupied | Rest::CoolingDown { .. } | Rest::Judging { .. },
+                ..
+            }
             | State::Stopping { .. }
-            | State::Checking { .. }
-            | State::Leaving { .. }
-            | State::LastStop { .. }
+            | State::VerifyingStop { .. }
+            | State::Draining { .. }
+            | State::FinalStop { .. }
             | State::Finished => {}
         }
     }

@@ -6,34 +6,46 @@
 //! `service` feeds it and carries out the effects.
 //!
 //! ```text
-//!           Booted: it answers
-//!  Booting ───────────────────────────────────────────┐
-//!     │ Booted: it does not                           │
-//!     ▼                                               ▼
-//!   Asleep ──client──▶ Starting ──done──▶ Readying ─ready─▶ Awake ◀───────────────┐
-//!     ▲  ▲                │                  │              │  ▲ │                │
-//!     │  └── failed ──────┤                  │   cool-down: │  │ │ refused        │
-//!     │                   └──── timed out ───┤   lock door, │  │ └─▶ Starting     │
-//!     │                                      ▼   may sleep? │  │                  │
-//!     │                                   Undoing ─occupied─┼──┘                  │
-//!     │                                      │ locked       ▼                     │
-//!     │◀──────────────── done ────────────── Stopping ◀─────┘                     │
-//!     │                                      │ failed or timed out                │
-//!     └──────── it does not answer ──────── Checking ──────── it answers ─────────┘
+//!  Booting ── nothing was under way ──▶ FirstLook ── up ──▶ Awake
+//!     │ a start was        │ a stop was     └── down ──▶ Asleep
+//!     ▼                    ▼
+//!  Starting             Stopping
+//!
+//!               ┌──────────────── a look finds it up ───────────────┐
+//!               │                                                   ▼
+//!   Asleep ──client──▶ Starting ──done──▶ AwaitingReady ─ready─▶  Awake ◀──────────────┐
+//!     ▲  ▲                │                  │              cool-  │  ▲ │              │
+//!     │  └── failed ──────┤                  │              down:  │  │ │ refused      │
+//!     │                   └──── timed out ───┤        lock door,   │  │ └─▶ Starting   │
+//!     │                                      ▼        may sleep?   │  │                │
+//!     │                                 RollingBack ──occupied─────┼──┘                │
+//!     │                                      │ locked              ▼                   │
+//!     │                                      └─────────────▶  Stopping                 │
+//!     │                                              ended or     │                    │
+//!     │                                              timed out    ▼                    │
+//!     └──────────── it does not answer ─────────────────── VerifyingStop ── it answers ┘
 //! ```
 //!
 //! While the target is awake, clients don't pass through here: they go through the *door*, which
 //! counts them (`service/door.rs`). The lifecycle opens it, shuts it, and locks it before a stop:
 //! locking succeeds only if nobody is inside, in one atomic step, and that is why no stop can race
-//! a new client. After [`Event::Exit`] the states
-//! `Leaving`, `LastStop` and `Finished` end it all.
+//! a new client. After [`Event::Exit`] the states `Draining`, `FinalStop` and `Finished` end it all.
+//!
+//! What is under way is recorded ([`Effect::Record`]) before it is ordered, so that a Dormouse that
+//! ends in the middle of it is followed by one that goes on with it (rule 10). A call that was
+//! cancelled is waited for before anything follows it (rule 17, `calls.rs`).
 
 mod answers;
 mod backoff;
+mod boot;
 mod budget;
+mod calls;
 mod clients;
 mod deadlines;
+mod exit;
 mod policy;
+mod sleep;
+mod stop;
 #[cfg(test)]
 mod tests;
 mod transitions;
@@ -45,10 +57,11 @@ use std::time::Duration;
 use backoff::Backoff;
 use budget::Budget;
 pub use budget::{Origin, OverBudget, WakeLimit, WakeLimits};
+use calls::{PendingCall, Poll};
 pub use policy::Policy;
 pub use vocabulary::{
     Call, Cause, ClientId, Effect, Event, MaySleep, Moment, News, Outcome, Period, Phase, Question,
-    Ready, Reason, Retry,
+    Ready, Reason, Record, Retry, UnderWay,
 };
 use waiting::{Stage, Waiting};
 
@@ -56,6 +69,8 @@ use waiting::{Stage, Waiting};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lifecycle {
     state: State,
+    /// A call that was cancelled and has not ended.
+    ending: Option<Call>,
     waiting: Waiting,
     /// Somebody passed the gate, did not stay, and has not had its start yet.
     wanted: Option<(ClientId, Origin)>,
@@ -69,52 +84,68 @@ pub struct Lifecycle {
 /// What is going on, with what is needed to go on from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum State {
-    /// Deciders are being loaded and the target is probed → Asleep, Awake.
+    /// Deciders are being loaded → FirstLook, Starting, Stopping, Asleep.
     Booting,
-    /// The target is off, as far as is known → Starting, and Awake if the probe finds it up.
+    /// The target is looked at for the first time → Asleep, Awake.
+    FirstLook(PendingCall),
+    /// The target is off, as far as is known → Starting, and Awake if a look finds it up.
     Asleep {
-        /// A look whether it is off indeed, after a failed start.
-        probe: Option<Asked>,
+        /// A look whether it is off indeed.
+        look: Poll,
+        /// The pause before the next look but one.
+        pause: Duration,
+        /// Whether a look, or a stop, has said so since the last start.
+        certain: bool,
         /// It can't be started before somebody mends it.
         refuses: bool,
     },
-    /// The start call runs → Readying, Asleep, Undoing.
-    Starting { start: Asked, since: Moment },
-    /// The start call is done and readiness is asked → Awake, Asleep, Undoing.
-    Readying { since: Moment, until: Moment, attempt: u32, question: ReadyQuestion },
-    /// A start has timed out, and the answer of the door is awaited → Stopping, Awake.
-    Undoing,
+    /// The start call runs → AwaitingReady, Asleep, RollingBack.
+    Starting { start: PendingCall },
+    /// The start call is done and readiness is asked → Awake, Asleep, RollingBack.
+    AwaitingReady { since: Moment, until: Moment, attempt: u32, question: Poll },
+    /// A start has timed out. Its calls end, then the door is locked → Stopping, Awake.
+    RollingBack { locking: bool },
     /// The target is up → Stopping, Starting, Asleep.
-    Awake(Rest),
-    /// The stop call runs → Asleep, Checking.
-    Stopping { stop: Asked, since: Moment },
-    /// A stop has failed, and a probe looks what the target does → Asleep, Awake.
-    Checking { probe: Asked },
-    /// Dormouse exits, and clients may finish → LastStop, Finished.
-    Leaving {
+    Awake { since: Moment, rest: Rest },
+    /// The stop call runs → VerifyingStop, Asleep.
+    Stopping { stop: PendingCall, idle_since: Moment },
+    /// The stop call has ended, and the target is looked at → Asleep, Awake.
+    VerifyingStop {
+        /// When the stop was ordered.
+        ordered: Moment,
+        /// When it ended.
+        since: Moment,
+        /// Until when it may answer.
+        until: Moment,
+        idle_since: Moment,
+        look: Poll,
+        /// The stop call has said that it is done.
+        done: bool,
+        closing: Closing,
+    },
+    /// Dormouse exits, and clients and a running stop may finish → FinalStop, Finished.
+    Draining {
         /// The target may be up.
         up: bool,
+        /// All clients have left.
+        drained: bool,
+        stop: Option<PendingCall>,
     },
     /// The stop call of the exit runs → Finished.
-    LastStop { stop: Asked, since: Moment },
+    FinalStop { stop: PendingCall },
     /// Nothing happens any more.
     Finished,
 }
 
-/// A question whose answer is awaited, and how long.
+/// How a target goes down after its stop has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Asked {
-    call: Call,
-    until: Moment,
-}
-
-/// Where the asking for readiness stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum ReadyQuestion {
-    /// Asked, at that time.
-    Asked { call: Call, at: Moment },
-    /// Asked again at that time.
-    Pause(Moment),
+enum Closing {
+    /// It has not been seen up.
+    Unseen,
+    /// It still answered.
+    Answers,
+    /// It answered, and does not any more. A server closes its port first, and ends some time later.
+    Settles,
 }
 
 /// Where an awake target stands between its clients and its sleep.
@@ -127,7 +158,7 @@ enum Rest {
     /// The cool-down is over, and the answer of the door is awaited.
     Locking { since: Moment },
     /// The door is locked, and the plugin is asked whether the target may be stopped.
-    Judging { since: Moment, question: Asked },
+    Judging { since: Moment, question: PendingCall },
 }
 
 /// What one step has at hand.
@@ -152,6 +183,7 @@ impl Lifecycle {
     pub fn new(seed: u64) -> Self {
         Lifecycle {
             state: State::Booting,
+            ending: None,
             waiting: Waiting::default(),
             wanted: None,
             next_call: 0,
@@ -165,12 +197,16 @@ impl Lifecycle {
     /// Takes in an event and says what to do.
     ///
     /// Deadlines that have passed by `now` come first, whatever the event is: a busy inbox can't
-    /// hold them up.
+    /// hold them up. Only the answer to the call that runs is taken before its deadline is: a start
+    /// that was done while the machine was suspended is done.
     pub fn step(mut self, policy: &Policy, now: Moment, event: Event) -> (Self, Vec<Effect>) {
         let mut turn = Turn { policy, now, effects: Vec::new() };
-        self.expire(&mut turn);
+        if !self.is_answered_by(&event) {
+            self.expire(&mut turn);
+        }
         self.take(&mut turn, event);
         self.expire(&mut turn);
+        self.proceed(&mut turn);
         (self, turn.effects)
     }
 
@@ -182,14 +218,17 @@ impl Lifecycle {
     /// What the service believes of its target.
     pub fn phase(&self) -> Phase {
         match self.state {
-            State::Booting | State::Asleep { .. } | State::Finished => Phase::Asleep,
-            State::Starting { .. } | State::Readying { .. } => Phase::Starting,
-            State::Awake(_) | State::Leaving { up: true } => Phase::Awake,
-            State::Leaving { up: false } => Phase::Asleep,
-            State::Undoing
+            State::Booting | State::FirstLook(_) | State::Asleep { .. } | State::Finished => {
+                Phase::Asleep
+            }
+            State::Starting { .. } | State::AwaitingReady { .. } => Phase::Starting,
+            State::Awake { .. } | State::Draining { up: true, stop: None, .. } => Phase::Awake,
+            State::Draining { up: false, stop: None, .. } => Phase::Asleep,
+            State::RollingBack { .. }
             | State::Stopping { .. }
-            | State::Checking { .. }
-            | State::LastStop { .. } => Phase::Stopping,
+            | State::VerifyingStop { .. }
+            | State::Draining { stop: Some(_), .. }
+            | State::FinalStop { .. } => Phase::Stopping,
         }
     }
 
@@ -205,50 +244,11 @@ impl Lifecycle {
 
     // What several transitions share.
 
-    fn ask(&mut self, turn: &mut Turn, question: Question) -> Call {
-        let call = Call(self.next_call);
-        self.next_call += 1;
-        turn.act(Effect::Ask(call, question));
-        call
-    }
-
-    fn ask_until(&mut self, turn: &mut Turn, question: Question, at_most: Duration) -> Asked {
-        let call = self.ask(turn, question);
-        Asked { call, until: turn.now.after(at_most) }
-    }
-
-    /// Takes back the questions whose answers are awaited.
-    fn cancel_questions(&self, turn: &mut Turn) {
-        let call = match self.state {
-            State::Starting { start: asked, .. }
-            | State::Stopping { stop: asked, .. }
-            | State::LastStop { stop: asked, .. }
-            | State::Checking { probe: asked }
-            | State::Asleep { probe: Some(asked), .. }
-            | State::Awake(Rest::Judging { question: asked, .. }) => asked.call,
-            State::Readying { question: ReadyQuestion::Asked { call, .. }, .. } => call,
-            State::Readying { question: ReadyQuestion::Pause(_), .. }
-            | State::Asleep { probe: None, .. }
-            | State::Awake(Rest::Occupied | Rest::CoolingDown { .. } | Rest::Locking { .. })
-            | State::Booting
-            | State::Undoing
-            | State::Leaving { .. }
-            | State::Finished => return,
-        };
-        turn.act(Effect::Cancel(call));
-    }
-
     fn close_all(&mut self, turn: &mut Turn, clients: Vec<ClientId>, reason: Reason) -> usize {
         for client in &clients {
             turn.act(Effect::Close(*client, reason));
         }
         clients.len()
-    }
-
-    /// Goes to sleep, and starts again at once if somebody waits for that.
-    fn fall_asleep(&mut self, turn: &mut Turn) {
-        self.state = State::Asleep { probe: None, refuses: false };
-        self.start_if_wanted(turn);
     }
 
     /// Starts the target if it is asleep, somebody wants it, and nothing stands against it.
@@ -259,7 +259,7 @@ impl Lifecycle {
         if self.start_backoff.until <= turn.now
             && let Some((client, origin)) = self.waker(turn)
         {
-            self.cancel_questions(turn);
+            self.cancel(turn);
             self.start(turn, client, origin);
         }
     }
@@ -289,13 +289,15 @@ impl Lifecycle {
         self.budget.charge(&turn.policy.wakes, turn.now, origin);
         let cause = Cause::Client(client);
         turn.tell(News::Starting(cause));
-        let start = self.ask_until(turn, Question::Start(cause), turn.policy.start_timeout);
-        self.state = State::Starting { start, since: turn.now };
+        turn.act(Effect::Record(Record::Starting(cause)));
+        let start = PendingCall::Due(Question::Start(cause), turn.policy.start_timeout);
+        self.state = State::Starting { start };
     }
 
     /// Opens the door and lets in everybody who waits for the target. The cool-down begins if
-    /// nobody does.
-    fn awaken(&mut self, turn: &mut Turn, cooldown: Duration) -> usize {
+    /// nobody does; the target counts as idle since `idle_since` then.
+    fn awaken(&mut self, turn: &mut Turn, cooldown: Duration, idle_since: Moment) -> usize {
+        turn.act(Effect::Record(Record::Up));
         self.period = Period(self.period.0.wrapping_add(1));
         turn.act(Effect::OpenDoor(self.period));
         let mut clients = self.waiting.take(Stage::Held);
@@ -305,22 +307,21 @@ impl Lifecycle {
             turn.act(Effect::Admit(*client, self.period));
         }
         self.wanted = None;
-        self.state = State::Awake(if clients.is_empty() {
-            Rest::CoolingDown { since: turn.now, until: turn.now.after(cooldown) }
+        let rest = if clients.is_empty() {
+            Rest::CoolingDown { since: idle_since, until: turn.now.after(cooldown) }
         } else {
             Rest::Occupied
-        });
+        };
+        self.state = State::Awake { since: turn.now, rest };
         clients.len()
     }
 
-    fn stop(&mut self, turn: &mut Turn, cause: Cause, idle_for: Duration) {
-        let stop = self.ask_to_stop(turn, cause, idle_for);
-        self.state = State::Stopping { stop, since: turn.now };
-    }
-
-    fn ask_to_stop(&mut self, turn: &mut Turn, cause: Cause, idle_for: Duration) -> Asked {
-        turn.tell(News::Stopping { cause, idle_for });
-        self.ask_until(turn, Question::Stop(cause), turn.policy.stop_timeout)
+    /// The same with the cool-down of the policy.
+    fn awaken_for_clients(&mut self, turn: &mut Turn) {
+        let cooldown = turn.policy.cooldown;
+        if self.awaken(turn, cooldown, turn.now) == 0 {
+            turn.tell(News::CoolingDown(cooldown));
+        }
     }
 
     /// The start did not work: the clients that were held for it are closed, and the next one has

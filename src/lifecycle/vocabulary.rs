@@ -55,11 +55,8 @@ pub enum Phase {
 pub enum Event {
     /// Time has passed; a deadline may have, too.
     Tick,
-    /// The deciders are there, and the target has been probed for the first time.
-    Booted {
-        /// Whether it answered.
-        listening: bool,
-    },
+    /// The deciders are there, and it is known what an earlier Dormouse had under way.
+    Booted(UnderWay),
     /// There is nobody to decide for this service: its plugins can't be loaded.
     Unusable,
     /// A client from there found the door shut.
@@ -99,19 +96,74 @@ pub enum Event {
     ReadyEnded(Call, Ready),
     /// The stop call ended.
     StopEnded(Call, Outcome),
-    /// The probe ended.
-    ProbeEnded {
+    /// The look at the target ended.
+    LookEnded {
         /// Which one.
         call: Call,
-        /// Whether the target answered.
-        listening: bool,
+        /// Whether the target is up.
+        up: bool,
     },
     /// The idleness call ended.
     MaySleepEnded(Call, MaySleep),
+    /// What an earlier Dormouse has left of a start or a stop is gone.
+    LeftoverEnded(Call),
+    /// A call that was cancelled has ended, with everything that ran on its behalf.
+    Ended(Call),
     /// Dormouse exits: nobody comes any more, and nobody waits any longer.
     Exit,
     /// All clients have left, or have been cut off, since [`Event::Exit`].
     Drained,
+}
+
+impl Event {
+    /// The call that has ended with this event.
+    pub(super) fn answered(&self) -> Option<Call> {
+        match self {
+            Event::StartEnded(call, _)
+            | Event::ReadyEnded(call, _)
+            | Event::StopEnded(call, _)
+            | Event::LookEnded { call, .. }
+            | Event::MaySleepEnded(call, _)
+            | Event::LeftoverEnded(call)
+            | Event::Ended(call) => Some(*call),
+            Event::Tick
+            | Event::Booted(_)
+            | Event::Unusable
+            | Event::Arrived(..)
+            | Event::Passed { .. }
+            | Event::Left(_)
+            | Event::Refused { .. }
+            | Event::Vacant { .. }
+            | Event::DoorLocked
+            | Event::DoorOccupied
+            | Event::Exit
+            | Event::Drained => None,
+        }
+    }
+}
+
+/// What an earlier Dormouse had under way when it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnderWay {
+    /// Nothing: the target was asleep, or awake.
+    Nothing,
+    /// A start.
+    Start,
+    /// A stop.
+    Stop,
+}
+
+/// What is written down, so that the next Dormouse knows what is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Record {
+    /// The target is asleep, as far as is known.
+    Asleep,
+    /// A start is ordered.
+    Starting(Cause),
+    /// The target is up.
+    Up,
+    /// A stop is ordered.
+    Stopping(Cause),
 }
 
 /// How a start or a stop went.
@@ -167,13 +219,28 @@ pub enum Cause {
     FailedStart,
 }
 
+impl Cause {
+    /// The word for it, as plugins know it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Cause::Client(_) => "client",
+            Cause::Cooldown => "cooldown",
+            Cause::Exit => "exit",
+            Cause::FailedStart => "failed-start",
+        }
+    }
+}
+
 /// Something to do. Effects are carried out in their order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect {
     /// Ask somebody; the answer comes as an event with the same number.
     Ask(Call, Question),
-    /// Take a question back: its answer is not wanted any more.
+    /// Cancel a question: its answer is not wanted any more. [`Event::Ended`] comes when nothing of
+    /// it is left.
     Cancel(Call),
+    /// Write this down before anything that is ordered from here on begins.
+    Record(Record),
     /// Let the gate judge this client.
     Judge(ClientId),
     /// Let this waiting client in, past the door, and connect it to the target.
@@ -202,8 +269,12 @@ pub enum Question {
     Ready(u32),
     /// Stop the target.
     Stop(Cause),
-    /// Does the target answer?
-    Probe,
+    /// Is the target up?
+    Look,
+    /// The same for the first time: an earlier Dormouse may have found it elsewhere.
+    FirstLook,
+    /// Wait until nothing is left of the start or the stop that was under way at the beginning.
+    AwaitLeftover,
     /// May the target be stopped, so long after its last client has left?
     MaySleep(Duration),
 }
@@ -277,12 +348,23 @@ pub enum News {
         /// When the next start may be.
         next: Duration,
     },
-    /// A start failed, and the target answers all the same.
-    UpDespiteFailedStart,
+    /// The target was believed to sleep, and is up.
+    FoundUp,
+    /// An earlier Dormouse has ended in the middle of a start.
+    GoingOnWithStart,
+    /// An earlier Dormouse has ended in the middle of a stop.
+    GoingOnWithStop,
     /// The target, believed awake, refused a client.
     TargetGone,
     /// The target was said to be ready and refused a client that was held for it.
     NotReadyAfterAll {
+        /// When the next start may be.
+        next: Duration,
+    },
+    /// The target refused a client so soon after it was ready that its start was no success.
+    DidNotLast {
+        /// So long after it was ready.
+        up_for: Duration,
         /// When the next start may be.
         next: Duration,
     },
@@ -308,16 +390,25 @@ pub enum News {
         /// So long after the last client left.
         idle_for: Duration,
     },
+    /// The stop is done, and the target still answers, this time after that: it is looked at again.
+    StillAnswers(Duration),
     /// The target has been stopped after this time.
     Stopped(Duration),
     /// A stop failed.
     StopFailed,
     /// A stop took too long.
     StopTimedOut,
-    /// After a failed stop the target still answers; the next try comes after this time.
-    StillUp(Duration),
+    /// After a stop the target still answers.
+    StillUp {
+        /// When the stop is tried again.
+        next: Duration,
+        /// The stop call has said that it was done.
+        done: bool,
+    },
     /// After a failed stop the target does not answer any more.
     DownDespiteFailedStop,
+    /// A stop runs at the exit, and may finish.
+    StopGoesOn,
     /// So many clients still waited at the exit.
     ClosedAtExit(usize),
 }

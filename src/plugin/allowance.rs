@@ -18,9 +18,11 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
 
-/// How much longer than its deadline a call may take that has to wait for the end of a command: one
-/// that ignores SIGTERM is killed after five seconds.
-const GRACE: Duration = Duration::from_secs(7);
+use super::process::Scope;
+
+/// How long a call whose deadline passed while it waited for a command may take for its answer, once
+/// the command has ended.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// How a call ended without an answer.
 #[derive(Debug)]
@@ -29,6 +31,8 @@ pub(super) enum Ending {
     Trapped(wasmtime::Error),
     /// The deadline passed.
     Late,
+    /// The answer is not wanted any more.
+    Cancelled,
 }
 
 /// The reason of a trap: the call's CPU time is used up.
@@ -90,10 +94,12 @@ impl Allowance {
         self.waits_for_command.load(Ordering::Relaxed)
     }
 
-    /// Runs `call` to its end, to `deadline`, or until the CPU time is used up.
+    /// Runs `call` to its end, to `deadline`, or until the CPU time is used up. `scope` has the commands
+    /// that the call runs.
     pub(super) async fn spend<T>(
         &self,
         deadline: Instant,
+        scope: &Scope,
         call: impl Future<Output = wasmtime::Result<T>>,
     ) -> Result<T, Ending> {
         self.used.store(0, Ordering::Relaxed);
@@ -107,7 +113,15 @@ impl Allowance {
         }));
         let mut answer = tokio::time::timeout_at(deadline, &mut metered).await;
         if answer.is_err() && self.waits_for_command() {
-            answer = tokio::time::timeout_at(deadline + GRACE, &mut metered).await;
+            // A command has a timeout of its own, which is over by the deadline. It decides, and not
+            // this clock: if the process was stopped or the machine suspended, both come due at once,
+            // and the command may have ended long before.
+            tokio::select! {
+                biased;
+                answer = &mut metered => return answer.map_err(Ending::Trapped),
+                () = scope.ended() => {}
+            }
+            answer = tokio::time::timeout(ANSWER, &mut metered).await;
         }
         match answer {
             Ok(answer) => answer.map_err(Ending::Trapped),
@@ -202,6 +216,7 @@ impl ResourceLimiter for Memory {
 #[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
     use super::*;
+    use tokio::sync::Notify;
 
     #[test]
     fn the_memory_of_an_instance_is_the_sum_of_its_parts() {
@@ -228,7 +243,7 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(30)).await;
             Ok(())
         };
-        allowance.spend(deadline, call).await.unwrap();
+        allowance.spend(deadline, &Scope::default(), call).await.unwrap();
         assert!(!allowance.cpu_spent());
     }
 
@@ -238,19 +253,62 @@ mod tests {
         let began = Instant::now();
         let deadline = began + Duration::from_secs(10);
         let call = std::future::pending::<wasmtime::Result<()>>();
-        assert!(matches!(allowance.spend(deadline, call).await, Err(Ending::Late)));
+        assert!(matches!(
+            allowance.spend(deadline, &Scope::default(), call).await,
+            Err(Ending::Late)
+        ));
         assert_eq!(began.elapsed().as_secs(), 10);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_waits_for_the_end_of_a_command_may_overrun_its_deadline() {
-        let allowance = Allowance::new(Duration::from_secs(1));
+        let (allowance, scope) = (Allowance::new(Duration::from_secs(1)), Scope::default());
         let deadline = Instant::now() + Duration::from_secs(10);
         let call = async {
             allowance.wait_for_command();
-            tokio::time::sleep(Duration::from_secs(16)).await;
+            let _command = scope.enter();
+            tokio::time::sleep(Duration::from_secs(19)).await;
             Ok("ended")
         };
-        assert_eq!(allowance.spend(deadline, call).await.unwrap(), "ended");
+        assert_eq!(allowance.spend(deadline, &scope, call).await.unwrap(), "ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_command_that_has_ended_while_time_stood_still_is_not_late() {
+        let (allowance, scope) = (Allowance::new(Duration::from_secs(1)), Scope::default());
+        let (command, ended) = (scope.enter(), Notify::new());
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let call = async {
+            allowance.wait_for_command();
+            ended.notified().await;
+            Ok("ended")
+        };
+        let frozen = async {
+            tokio::task::yield_now().await;
+            // All timers come due at once, and before the end of the command is noticed.
+            tokio::time::advance(Duration::from_secs(3600)).await;
+            tokio::task::yield_now().await;
+            drop(command);
+            tokio::task::yield_now().await;
+            ended.notify_one();
+        };
+        let (answer, ()) = tokio::join!(allowance.spend(deadline, &scope, call), frozen);
+        assert_eq!(answer.unwrap(), "ended");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_does_not_answer_after_its_command_is_late() {
+        let (allowance, scope) = (Allowance::new(Duration::from_secs(1)), Scope::default());
+        let began = Instant::now();
+        let call = async {
+            allowance.wait_for_command();
+            let command = scope.enter();
+            tokio::time::sleep(Duration::from_secs(15)).await;
+            drop(command);
+            std::future::pending::<wasmtime::Result<()>>().await
+        };
+        let answer = allowance.spend(began + Duration::from_secs(10), &scope, call).await;
+        assert!(matches!(answer, Err(Ending::Late)));
+        assert_eq!(began.elapsed(), Duration::from_secs(15) + ANSWER);
     }
 }

@@ -78,6 +78,7 @@ impl Call<'_> {
     pub(super) fn ended(&self, ending: &Ending, last_words: &[String]) -> Failure {
         let (function, limits) = (self.function, &self.worker.plugin.limits);
         let (what, remedy) = match ending {
+            Ending::Cancelled => return self.cancelled(),
             Ending::Late => (self.late(), self.deadline_remedy()),
             Ending::Trapped(error) if error.is::<CpuSpent>() => (
                 format!(
@@ -108,6 +109,14 @@ impl Call<'_> {
             message.push_str(&last_words.join("\n"));
         }
         Failure { kind: FailureKind::Broken, message: text::lines(&message, 2 * text::LONGEST) }
+    }
+
+    /// A call whose answer is not wanted any more.
+    fn cancelled(&self) -> Failure {
+        Failure {
+            kind: FailureKind::TryAgain(None),
+            message: format!("`{}` of {} was cancelled", self.function, self.worker.who()),
+        }
     }
 
     fn late(&self) -> String {

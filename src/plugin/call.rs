@@ -4,9 +4,13 @@
 //! decide::Lifecycle ─┐
 //! decide::Judge ─────┤   Caller::store    what the worker is granted, and its limits
 //! decide::Gate ──────┼─> Caller::begin    a full allowance, and a deadline
-//! decide::Idleness ──┘   Caller::wait     instantiates and calls, within the allowance
+//! decide::Idleness ──┘   Caller::wait     instantiates and calls, within the allowance, until the
+//!                                         answer is there or cancelled; ends its commands
 //!                        Caller::judge    an answer, a failure, a trap or late: who is to blame
 //! ```
+//!
+//! However a call ends, its answer comes when no process group lives any more that runs on its behalf:
+//! what follows it must not run beside them. Only a call that is dropped ends them in the background.
 //!
 //! An instance that has trapped or was interrupted can't be entered again: its store is dropped.
 //! So nothing here puts an instance back; only a conversation at the gate keeps one, and only after
@@ -16,9 +20,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 
-use crate::decide::{Failure, FailureKind};
+use crate::decide::{CALL_VARIABLE, CallContext, Failure, FailureKind};
 
 use super::allowance::{Allowance, CpuSpent, Ending, is_memory_spent};
 use super::bindings::types;
@@ -28,6 +33,8 @@ use super::current::Current;
 use super::engine::Ticker;
 use super::exports::Loaded;
 use super::guest::{Guest, Worker};
+use super::journal::Noted;
+use super::process::Scope;
 
 /// How much earlier than its deadline a call may have been taken back for being late.
 const SLACK: Duration = Duration::from_secs(1);
@@ -72,15 +79,26 @@ impl Caller {
     }
 
     /// Begins a call on the instance in `store`.
-    pub(super) fn begin(&self, store: &mut Store<Guest>, question: Question) -> Begun {
+    pub(super) fn begin(
+        &self,
+        store: &mut Store<Guest>,
+        question: Question,
+        context: CallContext,
+    ) -> Begun {
+        let CallContext { cancelled, journal } = context;
         let guest = store.data_mut();
         guest.deadline = Instant::now() + question.deadline;
+        guest.mark = journal.mark().to_owned();
+        guest.scope = Scope::observed_by(Arc::new(Noted(journal)));
         // The clock may have stood still, or gone on, since the last call.
         let begun = Begun {
             question,
             deadline: guest.deadline,
             allowance: Arc::clone(&guest.allowance),
             worker: Arc::clone(&self.worker),
+            scope: guest.scope.clone(),
+            mark: guest.mark.clone(),
+            cancelled,
             ended: false,
         };
         self.worker.counters.begin();
@@ -88,14 +106,29 @@ impl Caller {
         begun
     }
 
-    /// Waits for `answer` as long as the call may take.
+    /// Waits for `answer` as long as the call may take and is wanted. Then ends the commands that still
+    /// run on its behalf, and waits until they are gone.
     pub(super) async fn wait<T>(
         &self,
         begun: &Begun,
         answer: impl Future<Output = wasmtime::Result<T>>,
     ) -> Result<T, Ending> {
-        let _ticking = self.ticker.run();
-        begun.allowance.spend(begun.deadline, answer).await
+        let answer = {
+            let _ticking = self.ticker.run();
+            let spent = begun.allowance.spend(begun.deadline, &begun.scope, answer);
+            tokio::select! {
+                biased;
+                () = begun.cancelled.cancelled() => Err(begun.cancellation()),
+                answer = spent => answer,
+            }
+        };
+        // The guest's future is dropped by now: none of its code runs any more.
+        begun.scope.end();
+        begun.scope.ended().await;
+        if begun.cancelled.is_cancelled() || matches!(answer, Err(Ending::Late)) {
+            begun.worker.runner.end_marked(CALL_VARIABLE, &begun.mark).await;
+        }
+        answer
     }
 
     /// The answer, as `check` understands it, or whose fault it is that there is none. Ends the call
@@ -117,10 +150,10 @@ impl Caller {
         };
         let (end, answer) = match answer {
             Ok(Ok(answer)) => match check(&call, answer) {
-                Ok(answer) => (End::Answered, Ok(answer)),
-                Err(failure) => (End::Nonsense, Err(failure)),
+                Ok(answer) => (Some(End::Answered), Ok(answer)),
+                Err(failure) => (Some(End::Nonsense), Err(failure)),
             },
-            Ok(Err(failure)) => (End::Failed, Err(call.reported(failure))),
+            Ok(Err(failure)) => (Some(End::Failed), Err(call.reported(failure))),
             Err(ending) => {
                 (begun.end_of(&ending), Err(call.ended(&ending, &guest.stderr.last_lines())))
             }
@@ -142,13 +175,20 @@ pub(super) struct Begun {
     deadline: Instant,
     allowance: Arc<Allowance>,
     worker: Arc<Worker>,
+    /// The commands that run on its behalf.
+    scope: Scope,
+    /// What its processes have in their environment; empty if they have nothing.
+    mark: String,
+    cancelled: CancellationToken,
     ended: bool,
 }
 
 impl Begun {
-    fn end(mut self, end: End) {
+    fn end(mut self, end: Option<End>) {
         self.ended = true;
-        self.count(end);
+        if let Some(end) = end {
+            self.count(end);
+        }
     }
 
     fn count(&self, end: End) {
@@ -156,25 +196,33 @@ impl Begun {
         counters.end(plugin, self.question.function, end);
     }
 
-    /// How a call without an answer is counted.
-    fn end_of(&self, ending: &Ending) -> End {
+    /// How a call without an answer is counted, if it is.
+    fn end_of(&self, ending: &Ending) -> Option<End> {
         match ending {
-            Ending::Late if self.allowance.waits_for_command() => End::LateForCommand,
-            Ending::Late => End::Late,
-            Ending::Trapped(error) if error.is::<CpuSpent>() => End::OutOfCpu,
-            Ending::Trapped(error) if is_memory_spent(error) => End::OutOfMemory,
-            Ending::Trapped(_) => End::Crashed,
+            Ending::Cancelled => None,
+            Ending::Late if self.allowance.waits_for_command() => Some(End::LateForCommand),
+            Ending::Late => Some(End::Late),
+            Ending::Trapped(error) if error.is::<CpuSpent>() => Some(End::OutOfCpu),
+            Ending::Trapped(error) if is_memory_spent(error) => Some(End::OutOfMemory),
+            Ending::Trapped(_) => Some(End::Crashed),
         }
+    }
+
+    /// The end of a call that is cancelled or dropped now. That is nobody's fault; but the service
+    /// cancels a `start` or a `stop` for being late, and has begun to count a moment before the call.
+    fn cancellation(&self) -> Ending {
+        let slack = (self.question.deadline / 10).min(SLACK);
+        if Instant::now() + slack >= self.deadline { Ending::Late } else { Ending::Cancelled }
     }
 }
 
 impl Drop for Begun {
-    /// A call that is taken back is nobody's fault; but the service takes a `start` or a `stop` back
-    /// for being late, and has begun to count a moment before the call.
     fn drop(&mut self) {
-        let slack = (self.question.deadline / 10).min(SLACK);
-        if !self.ended && Instant::now() + slack >= self.deadline {
-            self.count(self.end_of(&Ending::Late));
+        self.scope.end();
+        if !self.ended
+            && let Some(end) = self.end_of(&self.cancellation())
+        {
+            self.count(end);
         }
     }
 }

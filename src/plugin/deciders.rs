@@ -5,8 +5,8 @@ use std::time::Duration;
 use wasmtime::Store;
 
 use crate::decide::{
-    Answer, Cause, Client, Conversation, Failure, Gate, Idleness, Judge, Lifecycle, Phase,
-    Readiness, Reply, SleepVerdict, Verdict,
+    Answer, CallContext, Cause, Client, Conversation, Failure, Gate, Idleness, Judge, Leftover,
+    Lifecycle, Phase, Readiness, Reply, SleepVerdict, Verdict,
 };
 
 use super::answers;
@@ -14,6 +14,7 @@ use super::bindings::{gate, types};
 use super::blame::{Call, DeadlineKey};
 use super::call::{Caller, Question, functions};
 use super::guest::Guest;
+use super::journal;
 
 /// A plugin that starts and stops the target.
 pub(super) struct PluginLifecycle {
@@ -33,6 +34,7 @@ impl PluginLifecycle {
         order: Order,
         cause: Cause,
         deadline: Duration,
+        context: CallContext,
     ) -> Result<(), Failure> {
         let Self { caller } = self;
         let question = match order {
@@ -44,7 +46,7 @@ impl PluginLifecycle {
         let cause = types::Cause::from(cause);
         let loaded = caller.current.loaded();
         let mut store = caller.store(&loaded)?;
-        let begun = caller.begin(&mut store, question);
+        let begun = caller.begin(&mut store, question, context);
         let answer = async {
             let functions = functions(&loaded.lifecycle)?;
             let instance = loaded.pre.instantiate_async(&mut store).await?;
@@ -60,13 +62,35 @@ impl PluginLifecycle {
 }
 
 impl Lifecycle for PluginLifecycle {
-    fn start(&self, cause: Cause, deadline: Duration) -> Answer<'_, Result<(), Failure>> {
-        Box::pin(self.carry_out(Order::Start, cause, deadline))
+    fn start(
+        &self,
+        cause: Cause,
+        deadline: Duration,
+        context: CallContext,
+    ) -> Answer<'_, Result<(), Failure>> {
+        Box::pin(self.carry_out(Order::Start, cause, deadline, context))
     }
 
-    fn stop(&self, cause: Cause, deadline: Duration) -> Answer<'_, Result<(), Failure>> {
-        Box::pin(self.carry_out(Order::Stop, cause, deadline))
+    fn stop(
+        &self,
+        cause: Cause,
+        deadline: Duration,
+        context: CallContext,
+    ) -> Answer<'_, Result<(), Failure>> {
+        Box::pin(self.carry_out(Order::Stop, cause, deadline, context))
     }
+
+    fn await_leftover(&self, leftover: Leftover, context: CallContext) -> Answer<'_, ()> {
+        Box::pin(async move {
+            journal::await_leftover(&self.caller.worker, leftover, &context.cancelled).await;
+        })
+    }
+}
+
+/// The context of a call whose processes are noted nowhere: those of questions change nothing that has
+/// to be gone on with after a crash.
+fn unnoted(context: CallContext) -> CallContext {
+    CallContext { cancelled: context.cancelled, ..CallContext::detached() }
 }
 
 /// A plugin that says whether the target is ready.
@@ -75,13 +99,13 @@ pub(super) struct PluginJudge {
 }
 
 impl Judge for PluginJudge {
-    fn ready(&self, attempt: u32) -> Answer<'_, Result<Readiness, Failure>> {
+    fn ready(&self, attempt: u32, context: CallContext) -> Answer<'_, Result<Readiness, Failure>> {
         Box::pin(async move {
             let Self { caller } = self;
             let question = caller.question("ready");
             let loaded = caller.current.loaded();
             let mut store = caller.store(&loaded)?;
-            let begun = caller.begin(&mut store, question);
+            let begun = caller.begin(&mut store, question, unnoted(context));
             let answer = async {
                 let functions = functions(&loaded.readiness)?;
                 let instance = loaded.pre.instantiate_async(&mut store).await?;
@@ -100,14 +124,18 @@ pub(super) struct PluginIdleness {
 }
 
 impl Idleness for PluginIdleness {
-    fn should_sleep(&self, idle_for: Duration) -> Answer<'_, Result<SleepVerdict, Failure>> {
+    fn should_sleep(
+        &self,
+        idle_for: Duration,
+        context: CallContext,
+    ) -> Answer<'_, Result<SleepVerdict, Failure>> {
         Box::pin(async move {
             let Self { caller } = self;
             let question = caller.question("should-sleep");
             let idle_for = u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX);
             let loaded = caller.current.loaded();
             let mut store = caller.store(&loaded)?;
-            let begun = caller.begin(&mut store, question);
+            let begun = caller.begin(&mut store, question, unnoted(context));
             let answer = async {
                 let functions = functions(&loaded.idleness)?;
                 let instance = loaded.pre.instantiate_async(&mut store).await?;
@@ -154,7 +182,7 @@ impl PluginConversation {
             Some((store, guest)) => (store, Some(guest)),
             None => (caller.store(&loaded)?, None),
         };
-        let begun = caller.begin(&mut store, question);
+        let begun = caller.begin(&mut store, question, CallContext::detached());
         let answer = async {
             let guest = match guest {
                 Some(guest) => guest,

@@ -17,7 +17,7 @@ use super::children::Children;
 use super::counters::{self, Counters};
 use super::grants::{self, Denial, FolderFault};
 use super::http::{Hooks, Trust};
-use super::process::Runner;
+use super::process::{Runner, Scope};
 use super::sockets;
 use super::state_store::Space;
 use super::stdio::Stream;
@@ -76,6 +76,10 @@ pub(super) struct Guest {
     pub(super) allowance: Arc<Allowance>,
     /// When the call that runs is late.
     pub(super) deadline: Instant,
+    /// The commands of the call that runs.
+    pub(super) scope: Scope,
+    /// The mark of the call that runs, for its commands; empty if it has none.
+    pub(super) mark: String,
     pub(super) voice: Arc<Voice>,
     pub(super) stderr: Stream,
     stdout: Stream,
@@ -111,6 +115,8 @@ impl Guest {
             worker: Arc::clone(worker),
             allowance: Allowance::new(limits.cpu),
             deadline,
+            scope: Scope::default(),
+            mark: String::new(),
             voice,
             stderr,
             stdout,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::config::{Config, PluginSource, trial};
+use crate::decide::CallContext;
 
 use super::blame::DeadlineKey;
 use super::call::Question;
@@ -117,7 +118,7 @@ async fn fresh_instance(host: &Host, stage: &Config, loaded: Loaded) -> Result<u
         Question { function: "its beginning", deadline: DEADLINE, deadline_key: DeadlineKey::Call };
     let loaded = caller.current.loaded();
     let mut store = caller.store(&loaded).map_err(|failure| failure.message)?;
-    let begun = caller.begin(&mut store, question);
+    let begun = caller.begin(&mut store, question, CallContext::detached());
     let instance = loaded.pre.instantiate_async(&mut store);
     let made = caller.wait(&begun, instance).await.map(Ok);
     match caller.judge(begun, store.data(), made, |_, instance| Ok(instance)) {

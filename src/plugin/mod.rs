@@ -45,6 +45,7 @@ mod host;
 mod http;
 mod inspect;
 mod interface;
+mod journal;
 mod load;
 pub mod process;
 mod sockets;

@@ -182,7 +182,7 @@ impl Waiting {
             let order = tokio::select! {
                 biased;
                 order = orders.recv() => order?,
-                () = presence::hung_up(&stream, !self.early.is_empty()) => return None,
+                () = presence::hung_up(&stream) => return None,
             };
             match order {
                 Order::Judge(gate) => {

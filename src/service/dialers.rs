@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
-use super::dial::{DialError, Dialer};
+use super::dial::{DialError, Dialer, OwnListeners};
 use super::socket::Keepalive;
 use crate::config::{Service, Target};
 
@@ -56,8 +56,13 @@ impl From<DialError> for Unconnected {
 }
 
 impl Dialers {
-    /// The dialers for the listeners of `config`; `dialer` is that of its target.
-    pub(super) fn new(config: &Service, dialer: Arc<Dialer>) -> Dialers {
+    /// The dialers for the listeners of `config`; `dialer` is that of its target. No target may lead
+    /// to one of `listeners`.
+    pub(super) fn new(
+        config: &Service,
+        dialer: Arc<Dialer>,
+        listeners: &Arc<OwnListeners>,
+    ) -> Dialers {
         let mut targets: HashMap<&Target, Arc<OwnTarget>> = HashMap::new();
         let mut own = HashMap::new();
         for listener in &config.listen {
@@ -67,6 +72,7 @@ impl Dialers {
             let keepalive = config.keepalive.map(Keepalive::after);
             let to = targets.entry(target).or_insert_with(|| {
                 let dialer = Dialer::new(target.clone(), config.connect_timeout, keepalive);
+                let dialer = dialer.with_own_listeners(Arc::clone(listeners));
                 Arc::new(OwnTarget { configured: target.clone(), dialer })
             });
             own.insert(listener.at, Arc::clone(to));
@@ -202,7 +208,7 @@ mod tests {
             .map(|(port, own)| crate::config::Listener { at: at(port), target: Some(target(own)) })
             .collect();
         let dialer = Dialer::new(config.target.clone(), config.connect_timeout, None);
-        Dialers::new(&config, Arc::new(dialer))
+        Dialers::new(&config, Arc::new(dialer), &Arc::default())
     }
 
     #[test]

@@ -6,9 +6,18 @@
 //! door is locked: no stop can race a new client (rule 5), without a lock or a message
 //! on the path of a connection.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+#[cfg(not(shuttle))]
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
+// For `tests/model`, which tries every order of threads.
+#[cfg(shuttle)]
+use shuttle::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 use tokio::sync::Notify;
 
 use crate::lifecycle::Period;
@@ -117,9 +126,11 @@ impl Drop for Inside {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(shuttle)))]
 mod tests {
+    use std::pin::pin;
     use std::sync::atomic::AtomicBool;
+    use std::task::{Context, Waker};
     use std::thread;
 
     use super::*;
@@ -158,6 +169,27 @@ mod tests {
         assert_eq!(inside.period(), Period(3));
         drop(inside);
         assert!(door.lock());
+    }
+
+    fn is_ready(future: impl Future<Output = ()>) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        pin!(future).poll(&mut context).is_ready()
+    }
+
+    #[test]
+    fn rule_5_the_last_client_that_leaves_is_noticed_and_once() {
+        let door = Arc::new(Door::default());
+        door.open(Period(1));
+        let inside = (door.enter().unwrap(), door.enter().unwrap());
+        assert!(!is_ready(door.vacated()) && !door.was_vacated());
+        drop(inside.0);
+        assert!(!is_ready(door.vacated()) && !door.was_vacated());
+        drop(inside.1);
+        assert!(is_ready(door.vacated()));
+        assert!(!is_ready(door.vacated()) && !door.was_vacated());
+        drop(door.enter());
+        assert!(door.was_vacated());
+        assert!(!door.was_vacated() && !is_ready(door.vacated()));
     }
 
     /// Each operation on the door is one atomic step, so these are all the ways in which three

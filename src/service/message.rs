@@ -7,8 +7,9 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 
 use super::door::Inside;
+use crate::config::Target;
 use crate::decide::{Client, Deciders, Failure, Gate, Readiness, SleepVerdict};
-use crate::lifecycle::{Call, ClientId, Period, Reason};
+use crate::lifecycle::{Call, ClientId, Period, Reason, UnderWay};
 
 /// To the driver.
 pub(super) enum Message {
@@ -18,8 +19,13 @@ pub(super) enum Message {
     Passed { id: ClientId, stays: bool },
     /// A waiting client is gone.
     Left(ClientId),
-    /// The deciders are there and the target has been probed; without deciders nobody can decide.
-    Booted { deciders: Option<Deciders>, listening: bool },
+    /// The deciders are there, and it is known what the last run had under way; without deciders
+    /// nobody can decide.
+    Booted { deciders: Option<Deciders>, under_way: UnderWay },
+    /// Why the target is not ready yet, for people.
+    NotReady(String),
+    /// The target was looked for where the last run has left it.
+    Recalled { target: Target, found: bool },
     /// A question was answered.
     Answered(Call, Reply),
     /// Dormouse exits.
@@ -48,10 +54,24 @@ pub(super) enum Reply {
     Started(Result<(), Failure>),
     Stopped(Result<(), Failure>),
     Ready(Result<Readiness, Failure>),
-    /// Readiness as a connection shows it.
-    Connected(Result<Option<TcpStream>, String>),
-    Probed(Result<Option<TcpStream>, String>),
+    /// The target is ready, as a connection shows.
+    Connected(Option<TcpStream>),
+    Looked(Look),
     MaySleep(Result<SleepVerdict, Failure>),
+    /// Nothing is left of a start or a stop of an earlier run.
+    LeftoverEnded,
+    /// It was cancelled.
+    Cancelled,
+}
+
+/// What a look at the target shows.
+#[derive(Default)]
+pub(super) struct Look {
+    pub(super) up: bool,
+    /// Where its plugin says that it is, if that is another place than its own.
+    pub(super) address: Option<String>,
+    /// Why the plugin that judges readiness did not say.
+    pub(super) failure: Option<Failure>,
 }
 
 /// To a waiting client.

@@ -21,6 +21,7 @@ mod lanes;
 mod listener;
 mod message;
 mod presence;
+mod recorder;
 pub mod relay;
 pub mod socket;
 mod throttle;
@@ -38,13 +39,13 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use dial::{DialError, Dialer};
+use dial::{DialError, Dialer, OwnListeners};
 use dialers::Dialers;
 use door::Door;
-use driver::Driver;
-pub use driver::Reach;
+use driver::{Driver, Reach};
 pub use lanes::{Lane, Lanes};
 use message::Message;
+use recorder::Recorder;
 use relay::Paths;
 use throttle::Throttle;
 use whereabouts::Whereabouts;
@@ -98,6 +99,8 @@ pub struct Ground {
     pub paths: Paths,
     /// Where services keep what outlasts a restart.
     pub state_dir: PathBuf,
+    /// The listeners of all services: no target leads to one of them.
+    pub own_listeners: Arc<OwnListeners>,
 }
 
 impl Service {
@@ -109,11 +112,9 @@ impl Service {
         ground: &Ground,
         deciders: impl Future<Output = Option<Deciders>> + Send + 'static,
     ) -> Service {
-        let dialer = Arc::new(Dialer::new(
-            config.target.clone(),
-            config.connect_timeout,
-            config.keepalive.map(socket::Keepalive::after),
-        ));
+        let keepalive = config.keepalive.map(socket::Keepalive::after);
+        let dialer = Dialer::new(config.target.clone(), config.connect_timeout, keepalive);
+        let dialer = Arc::new(dialer.with_own_listeners(Arc::clone(&ground.own_listeners)));
         let (shared, inbox) = Shared::new(config, dialer, ground);
         let reach: Arc<dyn Reach> = Arc::new(Whereabouts::new(
             &shared.config.name,
@@ -122,9 +123,16 @@ impl Service {
             ground.drivers.clone(),
             ground.decisions.clone(),
         ));
-        let driver = Driver::new(Arc::clone(&shared), inbox, Arc::clone(&reach), seed());
+        let recorder = Recorder::new(
+            &shared.config.name,
+            &shared.config.target,
+            &ground.state_dir,
+            ground.drivers.clone(),
+            ground.decisions.clone(),
+        );
+        let driver = Driver::new(Arc::clone(&shared), inbox, reach, Arc::clone(&recorder), seed());
         ground.drivers.spawn_on(driver.drive(), &ground.decisions);
-        ground.decisions.spawn(boot(Arc::clone(&shared), reach, deciders));
+        ground.decisions.spawn(boot(Arc::clone(&shared), recorder, deciders));
         let closing = CancellationToken::new();
         // Each listener on a lane of its own, as far as they go.
         for ((address, listener), lane) in listeners.into_iter().zip(ground.lanes.iter().cycle()) {
@@ -152,28 +160,17 @@ impl Service {
     }
 }
 
-/// Waits for the deciders and looks at the target (rule 10).
+/// Waits for the deciders and reads what the last run had under way (rule 10).
 async fn boot(
     shared: Arc<Shared>,
-    reach: Arc<dyn Reach>,
+    recorder: Arc<Recorder>,
     deciders: impl Future<Output = Option<Deciders>>,
 ) {
     let deciders = deciders.await;
-    let looks = || async { reach.probe(shared.config.connect_timeout).await.is_ok() };
-    let mut listening = false;
-    if let Some(target) = reach.recall().await {
-        reach.redirect(Some(target.clone()));
-        listening = looks().await;
-        let service = &shared.config.name;
-        if listening {
-            tracing::info!(service, %target, "the target is up where it was before the restart");
-        } else {
-            tracing::info!(service, %target, "the target is not where it was before the restart");
-            reach.redirect(None);
-        }
-    }
-    listening = listening || looks().await;
-    let _ = shared.inbox.send(Message::Booted { deciders, listening });
+    let loading = shared.decisions.spawn_blocking(move || recorder.load());
+    // An error only when the runtime shuts down.
+    let Ok(under_way) = loading.await else { return };
+    let _ = shared.inbox.send(Message::Booted { deciders, under_way });
 }
 
 /// Something that differs between services and between runs; never 0.
@@ -192,7 +189,7 @@ impl Shared {
         let shared = Shared {
             gates: Semaphore::new(config.max_gates),
             connects: Semaphore::new(CONNECTS),
-            dialers: Arc::new(Dialers::new(&config, dialer)),
+            dialers: Arc::new(Dialers::new(&config, dialer, &ground.own_listeners)),
             config,
             door: Arc::new(Door::default()),
             inbox,

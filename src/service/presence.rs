@@ -4,26 +4,25 @@
 //! takes it: first and unchanged (rule 3). So a hang-up can't be found by reading.
 //!
 //! An end of what a client sends is not a hang-up by itself: it may have sent a request and wait
-//! for the answer. A client that ends without having sent anything is taken to be gone: it is what
-//! a port scanner or a health check looks like, and nobody waits for an answer to nothing.
+//! for the answer, or wait for a greeting without having anything to send. From here this looks like
+//! a client that has closed: the kernel only tells them apart when something is sent to them. So a
+//! client that has ended is held until it resets, or until keepalive finds that it is gone.
 
 use std::io;
 
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Ends when the client has hung up. `has_sent`: something it sent has been read already. After
-/// this was polled, only [`awaken`] makes the stream fit for reading and writing again.
-pub(super) async fn hung_up(stream: &TcpStream, has_sent: bool) {
+/// Ends when the client has hung up. After this was polled, only [`awaken`] makes the stream fit for
+/// reading and writing again.
+pub(super) async fn hung_up(stream: &TcpStream) {
     loop {
         let Ok(ready) = stream.ready(Interest::READABLE).await else { return };
         if ready.is_read_closed() {
-            match peek(stream) {
-                // It has sent something, and then ended: it waits for the answer.
-                Ok(1..) => break,
-                Ok(0) if has_sent => break,
-                Ok(0) | Err(_) => return,
+            if is_reset(stream) {
+                return;
             }
+            break;
         }
         forget(stream, Interest::READABLE);
     }
@@ -43,15 +42,14 @@ pub(super) fn awaken(stream: TcpStream) -> io::Result<TcpStream> {
     TcpStream::from_std(stream.into_std()?)
 }
 
-/// How many bytes are there to be read, one at most.
-fn peek(stream: &TcpStream) -> io::Result<usize> {
+/// Whether the connection has failed. Takes nothing of what was sent.
+fn is_reset(stream: &TcpStream) -> bool {
     let mut byte = [0];
-    let (read, _) = rustix::net::recv(
-        stream,
-        &mut byte[..],
-        rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT,
-    )?;
-    Ok(read)
+    let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
+    match rustix::net::recv(stream, &mut byte[..], flags) {
+        Ok(_) | Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => false,
+        Err(_) => true,
+    }
 }
 
 /// Forgets that the stream is ready, so that the next wait is for something new: the kernel tells
@@ -83,10 +81,24 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_closes_without_a_word_has_hung_up() {
-        let (client, held) = pair().await;
+    async fn a_client_that_ends_without_a_word_waits_for_a_greeting() {
+        let (mut client, held) = pair().await;
+        client.shutdown().await.unwrap();
+        assert!(timeout(A_WHILE, hung_up(&held)).await.is_err());
+        let mut held = awaken(held).unwrap();
+        held.write_all(b"hello").await.unwrap();
+        let mut greeting = [0; 5];
+        timeout(SOON, client.read_exact(&mut greeting)).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_client_that_closes_and_resets_later_has_hung_up() {
+        let (mut client, held) = pair().await;
+        client.shutdown().await.unwrap();
+        assert!(timeout(A_WHILE, hung_up(&held)).await.is_err());
+        socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);
-        timeout(SOON, hung_up(&held, false)).await.unwrap();
+        timeout(SOON, hung_up(&held)).await.unwrap();
     }
 
     #[tokio::test]
@@ -95,8 +107,7 @@ mod tests {
         client.write_all(b"request").await.unwrap();
         held.read_exact(&mut [0; 7]).await.unwrap();
         client.shutdown().await.unwrap();
-        assert!(timeout(A_WHILE, hung_up(&held, true)).await.is_err());
-        timeout(SOON, hung_up(&held, false)).await.unwrap();
+        assert!(timeout(A_WHILE, hung_up(&held)).await.is_err());
     }
 
     #[tokio::test]
@@ -105,7 +116,7 @@ mod tests {
         client.write_all(b"hello").await.unwrap();
         socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);
-        timeout(SOON, hung_up(&held, false)).await.unwrap();
+        timeout(SOON, hung_up(&held)).await.unwrap();
     }
 
     #[tokio::test]
@@ -113,21 +124,21 @@ mod tests {
         let (mut client, held) = pair().await;
         client.write_all(b"hello").await.unwrap();
         client.shutdown().await.unwrap();
-        assert!(timeout(A_WHILE, hung_up(&held, false)).await.is_err());
+        assert!(timeout(A_WHILE, hung_up(&held)).await.is_err());
         socket2::SockRef::from(&client).set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);
-        timeout(SOON, hung_up(&held, false)).await.unwrap();
+        timeout(SOON, hung_up(&held)).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_client_that_waits_is_there_and_all_it_sent_is_read_afterwards() {
         let (mut client, held) = pair().await;
-        assert!(timeout(A_WHILE, hung_up(&held, false)).await.is_err());
+        assert!(timeout(A_WHILE, hung_up(&held)).await.is_err());
         client.write_all(b"first, ").await.unwrap();
-        assert!(timeout(A_WHILE, hung_up(&held, false)).await.is_err());
+        assert!(timeout(A_WHILE, hung_up(&held)).await.is_err());
         client.write_all(b"last").await.unwrap();
         client.shutdown().await.unwrap();
-        assert!(timeout(A_WHILE, hung_up(&held, false)).await.is_err());
+        assert!(timeout(A_WHILE, hung_up(&held)).await.is_err());
 
         let mut held = awaken(held).unwrap();
         let mut read = Vec::new();

@@ -18,14 +18,14 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
-
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use super::dial::DialError;
 use super::dialers::Dialers;
-use super::driver::Reach;
+use super::driver::{Reach, Report};
 use crate::config::Target;
 use crate::decide::Answer;
 use crate::files;
@@ -87,8 +87,18 @@ impl Whereabouts {
 }
 
 impl Reach for Whereabouts {
-    fn probe(&self, at_most: Duration) -> Answer<'_, Result<Option<TcpStream>, String>> {
-        super::driver::Reach::probe(&**self.dialers.service(), at_most)
+    fn probe(&self) -> Answer<'_, Result<(), String>> {
+        Box::pin(async {
+            let probed = self.dialers.service().probe().await;
+            probed.map(drop).map_err(|error| error.to_string())
+        })
+    }
+
+    fn until_ready(&self, began: Instant, mut report: Report) -> Answer<'_, Option<TcpStream>> {
+        Box::pin(async move {
+            let mut report = |error: &DialError| report(error.to_string());
+            Some(self.dialers.service().until_ready(began, &mut report).await)
+        })
     }
 
     fn redirect(&self, target: Option<Target>) {
@@ -180,6 +190,8 @@ impl Record {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::service::dial::Dialer;
 

@@ -719,7 +719,7 @@ fn control_characters_do_not_reach_the_terminal() {
 fn what_is_not_written_has_its_default() {
     let (folder, config) = meant(&service_with(""));
     let service = &config.services[0];
-    assert_eq!(config.drain, Duration::from_secs(10));
+    assert_eq!(config.drain, Duration::from_secs(5));
     assert_eq!(service.name, "web");
     assert_eq!(service.cooldown, Duration::from_secs(30 * 60));
     assert_eq!(service.start_timeout, Duration::from_secs(5 * 60));

@@ -8,6 +8,7 @@
 
 mod answers;
 mod budgets;
+mod cancelling;
 mod children;
 mod commands;
 mod counts;
@@ -27,7 +28,8 @@ use std::time::{Duration, Instant};
 
 use dormouse::config::{ExecGrant, Plugin, PluginId};
 use dormouse::decide::{
-    Cause, Deciders, Failure, FailureKind, Phase, Readiness, Reply, SleepVerdict, Verdict,
+    CallContext, Cause, Deciders, Failure, FailureKind, Phase, Readiness, Reply, SleepVerdict,
+    Verdict,
 };
 use rustix::time::{ClockId, clock_gettime};
 use tokio::net::TcpListener;
@@ -41,15 +43,20 @@ use crate::support::told::Told;
 const LONG: Duration = Duration::from_secs(60);
 
 async fn start(deciders: &Deciders) -> Result<(), Failure> {
-    deciders.lifecycle.start(Cause::Client(client()), LONG).await
+    deciders.lifecycle.start(Cause::Client(client()), LONG, CallContext::detached()).await
 }
 
 async fn stop(deciders: &Deciders) -> Result<(), Failure> {
-    deciders.lifecycle.stop(Cause::Cooldown, LONG).await
+    deciders.lifecycle.stop(Cause::Cooldown, LONG, CallContext::detached()).await
 }
 
 async fn ready(deciders: &Deciders) -> Result<Readiness, Failure> {
-    deciders.readiness.as_ref().expect("it judges readiness").ready(1).await
+    deciders
+        .readiness
+        .as_ref()
+        .expect("it judges readiness")
+        .ready(1, CallContext::detached())
+        .await
 }
 
 async fn should_wake(deciders: &Deciders, data: &[u8]) -> Result<Reply, Failure> {
@@ -59,7 +66,7 @@ async fn should_wake(deciders: &Deciders, data: &[u8]) -> Result<Reply, Failure>
 
 async fn should_sleep(deciders: &Deciders) -> Result<SleepVerdict, Failure> {
     let idleness = deciders.idleness.as_ref().expect("it has a say in sleep");
-    idleness.should_sleep(LONG).await
+    idleness.should_sleep(LONG, CallContext::detached()).await
 }
 
 /// The failure of `start` of this guest.

@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
-use dormouse::decide::{Cause, Deciders, Phase, Readiness};
+use dormouse::decide::{CallContext, Cause, Deciders, Phase, Readiness};
 use dormouse::plugin::{Host, LoadFault};
 use sha2::{Digest as _, Sha256};
 use tracing::Level;
@@ -49,7 +49,7 @@ impl Scenery {
 
     /// The version that answers by now.
     async fn ready(&self) -> String {
-        match self.deciders.readiness.as_ref().unwrap().ready(1).await {
+        match self.deciders.readiness.as_ref().unwrap().ready(1, CallContext::detached()).await {
             Ok(Readiness::NotYet(version)) => version,
             other => panic!("{other:?}"),
         }
@@ -288,11 +288,15 @@ async fn a_start_that_runs_is_finished_by_the_version_that_began_it() {
     let deciders = host.deciders(&stage.config, &stage.config.services[0]).await.unwrap();
     let long = std::time::Duration::from_secs(60);
     let cause = Cause::Client(client());
-    let (started, ()) = tokio::join!(deciders.lifecycle.start(cause, long), async {
-        fs::write(stage.file(), Guest::new().build()).unwrap();
-        host.take_up_changes().await;
-        host.take_up_changes().await;
-    });
+    let (started, ()) =
+        tokio::join!(deciders.lifecycle.start(cause, long, CallContext::detached()), async {
+            fs::write(stage.file(), Guest::new().build()).unwrap();
+            host.take_up_changes().await;
+            host.take_up_changes().await;
+        });
     assert!(started.is_err(), "the old one loops to its end");
-    assert!(deciders.lifecycle.start(cause, long).await.is_ok(), "the new one does not");
+    assert!(
+        deciders.lifecycle.start(cause, long, CallContext::detached()).await.is_ok(),
+        "the new one does not"
+    );
 }

@@ -8,6 +8,9 @@
 
 mod daemons;
 mod ending;
+mod foreign;
+mod frozen;
 mod output;
 mod running;
+mod scopes;
 mod spawn_errors;

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use dormouse::config::{self, Config};
 use dormouse::decide::{
-    Cause, Client, Deciders, Failure, FailureKind, Phase, Readiness, SleepVerdict, Verdict,
+    CallContext, Cause, Client, Deciders, Failure, FailureKind, Phase, Readiness, SleepVerdict,
+    Verdict,
 };
 use dormouse::plugin::{Host, inspect};
 
@@ -58,12 +59,20 @@ impl Bench {
     }
 
     async fn start(&self, deadline: Duration) -> Result<(), Failure> {
-        let start = self.deciders.lifecycle.start(Cause::Client(client()), deadline);
+        let start = self.deciders.lifecycle.start(
+            Cause::Client(client()),
+            deadline,
+            CallContext::detached(),
+        );
         in_time("the answer", start).await
     }
 
     async fn ready(&self) -> Result<Readiness, Failure> {
-        in_time("the answer", self.deciders.readiness.as_ref().unwrap().ready(3)).await
+        in_time(
+            "the answer",
+            self.deciders.readiness.as_ref().unwrap().ready(3, CallContext::detached()),
+        )
+        .await
     }
 
     async fn should_wake(&self, data: &[u8]) -> Result<dormouse::decide::Reply, Failure> {
@@ -73,7 +82,11 @@ impl Bench {
 
     async fn should_sleep(&self) -> Result<SleepVerdict, Failure> {
         let idleness = self.deciders.idleness.as_ref().unwrap();
-        in_time("the answer", idleness.should_sleep(Duration::from_secs(90))).await
+        in_time(
+            "the answer",
+            idleness.should_sleep(Duration::from_secs(90), CallContext::detached()),
+        )
+        .await
     }
 }
 
@@ -118,7 +131,7 @@ async fn a_start_hook_is_told_who_wakes_what() {
 async fn a_stop_hook_is_told_why() {
     let bench = Bench::with_hooks(&[("start", ""), ("stop", LOOK)]).await;
     for cause in [Cause::Operator, Cause::Cooldown, Cause::Exit, Cause::FailedStart] {
-        bench.deciders.lifecycle.stop(cause, LONG).await.unwrap();
+        bench.deciders.lifecycle.stop(cause, LONG, CallContext::detached()).await.unwrap();
         assert_eq!(
             fs::read_to_string(bench.path("seen")).unwrap(),
             format!("DORMOUSE_CAUSE={}\n{OF_SERVICE}", cause.word())
@@ -148,7 +161,12 @@ async fn a_failed_hook_is_told_with_its_command_its_status_and_its_last_errors()
         "{}",
         failure.message
     );
-    let failure = bench.deciders.lifecycle.stop(Cause::Cooldown, LONG).await.unwrap_err();
+    let failure = bench
+        .deciders
+        .lifecycle
+        .stop(Cause::Cooldown, LONG, CallContext::detached())
+        .await
+        .unwrap_err();
     assert!(
         bench
             .redact(&failure.message)
@@ -254,7 +272,7 @@ async fn a_hook_that_is_not_granted_is_denied() {
     let failure = bench.start(LONG).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::Denied);
     assert!(failure.message.contains("the start hook did not run: "), "{}", failure.message);
-    let stop = bench.deciders.lifecycle.stop(Cause::Operator, LONG).await;
+    let stop = bench.deciders.lifecycle.stop(Cause::Operator, LONG, CallContext::detached()).await;
     assert_eq!(stop.unwrap_err().kind, FailureKind::Denied);
 }
 
@@ -277,7 +295,7 @@ async fn a_hook_whose_answer_nobody_waits_for_is_ended_with_its_children() {
     let log = Log::capture();
     let script = "sleep 300 & echo $!; wait";
     let bench = Bench::with_hooks(&[("start", script), ("stop", "")]).await;
-    let start = bench.deciders.lifecycle.start(Cause::Operator, LONG);
+    let start = bench.deciders.lifecycle.start(Cause::Operator, LONG, CallContext::detached());
     let child = tokio::select! {
         _ = start => panic!("the hook can't end by itself"),
         child = log.number_in_first_line() => child,

@@ -8,7 +8,7 @@ use super::told::Paint;
 use super::watch::Watch;
 use super::{compare, json, print, runtime, told, words};
 use crate::cli::failure::say;
-use crate::cli::run::Signals;
+use crate::cli::signals::Signals;
 use crate::cli::{Complaint, Failure};
 use crate::config::script::{self, Call, CommandEnd, Script};
 use crate::config::{self, Config, PluginSource, trial};

@@ -30,5 +30,10 @@ pub(super) fn policy() -> Policy {
         backoff_most: Duration::from_secs(2),
         ready_pause_first: Duration::from_secs(1),
         ready_pause_most: Duration::from_secs(1),
+        stable_after: Duration::from_secs(3),
+        verifies_stop: true,
+        settle_most: Duration::from_secs(2),
+        look_pause_first: Duration::from_secs(10),
+        look_pause_most: None,
     }
 }

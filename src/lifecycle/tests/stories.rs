@@ -8,13 +8,16 @@ use crate::lifecycle::Effect::{
     Admit, Ask, Cancel, Close, Finish, Judge, LockDoor, OpenDoor, ShutDoor, Tell,
 };
 use crate::lifecycle::Event::{
-    Booted, DoorLocked, DoorOccupied, Drained, Exit, Left, MaySleepEnded, Passed, ProbeEnded,
-    ReadyEnded, Refused, StartEnded, StopEnded, Tick, Unusable, Vacant,
+    Booted, DoorLocked, DoorOccupied, Drained, Ended, Exit, Left, LeftoverEnded, LookEnded,
+    MaySleepEnded, Passed, ReadyEnded, Refused, StartEnded, StopEnded, Tick, Unusable, Vacant,
 };
-use crate::lifecycle::Question::{MaySleep, Probe, Ready as AskReady, Start, Stop};
+use crate::lifecycle::Question::{
+    AwaitLeftover, FirstLook, Look, MaySleep, Ready as AskReady, Start, Stop,
+};
 use crate::lifecycle::{
     Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep as Answer, Moment, News, Origin,
-    Outcome, OverBudget, Period, Phase, Policy, Ready, Reason, Retry, WakeLimit, WakeLimits,
+    Outcome, OverBudget, Period, Phase, Policy, Ready, Reason, Record, Retry, UnderWay, WakeLimit,
+    WakeLimits,
 };
 
 const A: ClientId = ClientId(1);
@@ -36,7 +39,9 @@ impl Story {
     /// A story that begins with a target that is asleep.
     fn asleep(policy: Policy) -> Self {
         let mut story = Story::new(policy);
-        story.tell(0, Booted { listening: false }, &[]);
+        story.tell(0, Booted(UnderWay::Nothing), &[Ask(Call(0), FirstLook)]);
+        story.tell(0, looked(0, false), &[]);
+        story.lifecycle.next_call = 0;
         story
     }
 
@@ -50,11 +55,12 @@ impl Story {
         story
     }
 
-    /// At `at` seconds `event` happens, and these are all effects of it, news aside.
+    /// At `at` seconds `event` happens, and these are all effects of it, news and records aside.
     #[track_caller]
     fn tell(&mut self, at: u64, event: Event, effects: &[Effect]) {
         let told = self.step(at, event);
-        let acts: Vec<_> = told.into_iter().filter(|effect| !matches!(effect, Tell(_))).collect();
+        let is_act = |effect: &Effect| !matches!(effect, Tell(_) | Effect::Record(_));
+        let acts: Vec<_> = told.into_iter().filter(is_act).collect();
         assert_eq!(acts, effects, "after {event:?} at {at} s: {:?}", self.lifecycle);
     }
 
@@ -78,6 +84,11 @@ impl Story {
     fn is(&self, phase: Phase) {
         assert_eq!(self.lifecycle.phase(), phase, "{:?}", self.lifecycle);
     }
+}
+
+/// The look that was asked under this number ends.
+fn looked(call: u64, up: bool) -> Event {
+    LookEnded { call: Call(call), up }
 }
 
 fn vacant(at: u64) -> Event {
@@ -166,8 +177,9 @@ fn rule_2_start_and_readiness_share_one_timeout() {
     let mut story = Story::asleep(policy());
     story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.tell(4, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
-    let effects = [Cancel(Call(1)), Close(A, Reason::StartTimedOut), LockDoor];
+    let effects = [Cancel(Call(1)), Close(A, Reason::StartTimedOut)];
     story.tell(6, Tick, &effects);
+    story.tell(6, Ended(Call(1)), &[LockDoor]);
 }
 
 #[test]
@@ -195,7 +207,9 @@ fn rule_5_the_cool_down_begins_with_the_last_client_and_ends_in_a_stop() {
     story.tell(14, Tick, &[LockDoor]);
     story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
     story.is(Phase::Stopping);
-    story.tell(15, StopEnded(Call(2), Outcome::Done), &[]);
+    story.tell(15, StopEnded(Call(2), Outcome::Done), &[Ask(Call(3), Look)]);
+    story.is(Phase::Stopping);
+    story.tell(15, looked(3, false), &[]);
     story.is(Phase::Asleep);
     assert_eq!(story.lifecycle.deadline(), None);
 }
@@ -269,7 +283,21 @@ fn rule_5_idleness_that_never_answers_counts_as_sleep() {
     story.tell(10, vacant(10), &[]);
     story.tell(14, Tick, &[LockDoor]);
     story.tell(14, DoorLocked, &[Ask(Call(2), MaySleep(Duration::from_secs(4)))]);
-    story.tell(16, Tick, &[Cancel(Call(2)), Ask(Call(3), Stop(Cause::Cooldown))]);
+    story.tell(16, Tick, &[Cancel(Call(2))]);
+    story.tell(17, Ended(Call(2)), &[Ask(Call(3), Stop(Cause::Cooldown))]);
+}
+
+#[test]
+fn rule_17_a_stop_waits_for_the_end_of_a_cancelled_question_about_sleep() {
+    let mut story =
+        Story::awake(Policy { asks_idleness: true, cooldown: Duration::ZERO, ..policy() });
+    story.tell(10, vacant(10), &[LockDoor]);
+    story.tell(10, DoorLocked, &[Ask(Call(2), MaySleep(Duration::ZERO))]);
+    story.tell(10, arrived(B), &[Cancel(Call(2)), OpenDoor(Period(1)), Admit(B, Period(1))]);
+    story.tell(11, vacant(11), &[LockDoor]);
+    story.tell(11, DoorLocked, &[]);
+    let question = [Ask(Call(3), MaySleep(Duration::ZERO))];
+    story.tell(12, Ended(Call(2)), &question);
 }
 
 #[test]
@@ -291,8 +319,71 @@ fn rule_6_a_client_during_the_stop_gets_a_fresh_start_after_it() {
     story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
     story.tell(15, arrived(B), &[]);
     story.is(Phase::Stopping);
-    let start = [Ask(Call(3), Start(Cause::Client(B)))];
-    story.tell(16, StopEnded(Call(2), Outcome::Done), &start);
+    story.tell(16, StopEnded(Call(2), Outcome::Done), &[Ask(Call(3), Look)]);
+    story.tell(16, looked(3, false), &[Ask(Call(4), Start(Cause::Client(B)))]);
+}
+
+#[test]
+fn rule_6_a_client_of_a_target_that_is_still_going_down_waits_for_its_end() {
+    let mut story = Story::awake(policy());
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(14, StopEnded(Call(2), Outcome::Done), &[Ask(Call(3), Look)]);
+    story.news(14, looked(3, true), News::StillAnswers(Duration::ZERO));
+    story.tell(14, arrived(B), &[]);
+    story.is(Phase::Stopping);
+    story.tell(15, Tick, &[Ask(Call(4), Look)]);
+    story.tell(15, looked(4, true), &[]);
+    story.tell(16, Tick, &[Ask(Call(5), Look)]);
+    // Its port is closed. It gets as long to end as it took for that.
+    story.tell(16, looked(5, false), &[]);
+    story.tell(17, Tick, &[]);
+    story.tell(18, Tick, &[Ask(Call(6), Look)]);
+    story.tell(18, looked(6, false), &[Ask(Call(7), Start(Cause::Client(B)))]);
+}
+
+#[test]
+fn rule_6_a_target_that_comes_back_while_it_should_end_is_waited_for_again() {
+    let mut story = Story::awake(policy());
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(14, StopEnded(Call(2), Outcome::Done), &[Ask(Call(3), Look)]);
+    story.tell(14, looked(3, true), &[]);
+    story.tell(15, Tick, &[Ask(Call(4), Look)]);
+    story.tell(15, looked(4, false), &[]);
+    story.tell(16, Tick, &[Ask(Call(5), Look)]);
+    story.tell(16, looked(5, true), &[]);
+    story.is(Phase::Stopping);
+    story.tell(17, Tick, &[Ask(Call(6), Look)]);
+    let next = Duration::from_secs(1);
+    story.news(17, looked(6, true), News::StillUp { next, done: true });
+}
+
+#[test]
+fn rule_6_a_target_that_answers_for_as_long_as_a_stop_may_take_was_not_stopped() {
+    let mut story = Story::awake(policy());
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(14, StopEnded(Call(2), Outcome::Done), &[Ask(Call(3), Look)]);
+    story.tell(14, looked(3, true), &[]);
+    story.tell(17, Tick, &[Ask(Call(4), Look)]);
+    let next = Duration::from_secs(1);
+    story.news(17, looked(4, true), News::StillUp { next, done: true });
+    story.is(Phase::Awake);
+    story.tell(18, Tick, &[LockDoor]);
+}
+
+#[test]
+fn rule_6_a_stop_is_believed_at_once_where_nobody_may_look() {
+    let mut story = Story::awake(Policy { verifies_stop: false, ..policy() });
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(14, StopEnded(Call(2), Outcome::Done), &[]);
+    story.is(Phase::Asleep);
 }
 
 #[test]
@@ -320,19 +411,18 @@ fn rule_7_a_refusal_from_an_earlier_period_is_no_news() {
 #[test]
 fn rule_7_a_target_that_is_ready_and_refuses_does_not_make_a_hot_loop() {
     let mut story = Story::awake(policy());
-    let effects = [ShutDoor, Ask(Call(2), Probe)];
-    story.tell(5, refused(A, 3), &effects);
-    story.tell(5, ProbeEnded { call: Call(2), listening: false }, &[]);
-    story.tell(6, Tick, &[Ask(Call(3), Start(Cause::Client(A)))]);
-    story.tell(6, StartEnded(Call(3), Outcome::Done), &[Ask(Call(4), AskReady(1))]);
+    // Its judge says that it is up, perhaps. Nobody is asked: the client knows better.
+    story.tell(5, refused(A, 3), &[ShutDoor]);
+    story.tell(6, Tick, &[Ask(Call(2), Start(Cause::Client(A)))]);
+    story.tell(6, StartEnded(Call(2), Outcome::Done), &[Ask(Call(3), AskReady(1))]);
 }
 
 #[test]
 fn rule_7_a_target_that_was_only_slow_is_found_again() {
     let mut story = Story::awake(policy());
-    story.tell(5, refused(A, 3), &[ShutDoor, Ask(Call(2), Probe)]);
-    story.tell(5, Left(A), &[]);
-    story.tell(5, ProbeEnded { call: Call(2), listening: true }, &[OpenDoor(Period(2))]);
+    story.tell(5, refused(A, 3), &[ShutDoor]);
+    story.tell(5, Left(A), &[Ask(Call(2), Look)]);
+    story.tell(5, looked(2, true), &[OpenDoor(Period(2))]);
     story.tell(9, Tick, &[LockDoor]);
 }
 
@@ -340,45 +430,74 @@ fn rule_7_a_target_that_was_only_slow_is_found_again() {
 fn rule_8_a_failed_start_closes_the_held_and_backs_off() {
     let mut story = Story::asleep(policy());
     story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Look)];
     story.tell(1, StartEnded(Call(0), failed()), &effects);
-    story.tell(1, ProbeEnded { call: Call(1), listening: false }, &[]);
+    story.tell(1, looked(1, false), &[]);
     story.tell(1, arrived(B), &[]);
     story.is(Phase::Asleep);
     story.tell(2, Tick, &[Ask(Call(2), Start(Cause::Client(B)))]);
-    let effects = [Close(B, Reason::StartFailed), Ask(Call(3), Probe)];
+    let effects = [Close(B, Reason::StartFailed), Ask(Call(3), Look)];
     story.tell(2, StartEnded(Call(2), failed()), &effects);
     story.tell(3, arrived(C), &[]);
-    let effects = [Cancel(Call(3)), Ask(Call(4), Start(Cause::Client(C)))];
-    story.tell(4, Tick, &effects);
+    story.tell(4, Tick, &[Cancel(Call(3))]);
+    story.is(Phase::Starting);
+    story.tell(4, Ended(Call(3)), &[Ask(Call(4), Start(Cause::Client(C)))]);
 }
 
 #[test]
-fn rule_8_a_success_resets_the_back_off() {
+fn rule_8_a_target_that_stays_up_for_a_while_resets_the_back_off() {
     let mut story = Story::asleep(policy());
     story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Look)];
     story.tell(1, StartEnded(Call(0), failed()), &effects);
-    story.tell(1, ProbeEnded { call: Call(1), listening: false }, &[]);
+    story.tell(1, looked(1, false), &[]);
     story.tell(3, arrived(B), &[Ask(Call(2), Start(Cause::Client(B)))]);
     story.tell(3, StartEnded(Call(2), Outcome::Done), &[Ask(Call(3), AskReady(1))]);
     let effects = [OpenDoor(Period(1)), Admit(B, Period(1))];
     story.tell(3, ReadyEnded(Call(3), Ready::Yes), &effects);
-    story.tell(5, refused(C, 0), &[ShutDoor, Ask(Call(4), Start(Cause::Client(C)))]);
+    story.tell(6, refused(C, 0), &[ShutDoor, Ask(Call(4), Start(Cause::Client(C)))]);
     let next = Some(Duration::from_secs(1));
-    story.news(5, StartEnded(Call(4), failed()), News::StartFailed { closed: 1, next });
+    story.news(6, StartEnded(Call(4), failed()), News::StartFailed { closed: 1, next });
+}
+
+#[test]
+fn rule_8_a_target_that_does_not_last_is_a_failed_start() {
+    let mut story = Story::awake(policy());
+    let (up_for, next) = (Duration::from_secs(2), Duration::from_secs(1));
+    story.news(2, refused(B, 0), News::DidNotLast { up_for, next });
+    story.is(Phase::Asleep);
+    story.tell(3, Tick, &[Ask(Call(2), Start(Cause::Client(B)))]);
+    story.tell(3, StartEnded(Call(2), Outcome::Done), &[Ask(Call(3), AskReady(1))]);
+    let effects = [OpenDoor(Period(2)), Admit(B, Period(2))];
+    story.tell(3, ReadyEnded(Call(3), Ready::Yes), &effects);
+    // It dies again: the next start has to wait for twice as long.
+    let event = Refused { client: C, origin: origin(C), period: Period(2), waited: Duration::ZERO };
+    let (up_for, next) = (Duration::ZERO, Duration::from_secs(2));
+    story.news(3, event, News::DidNotLast { up_for, next });
+}
+
+#[test]
+fn rule_8_a_target_that_lasted_until_it_was_stopped_resets_the_back_off() {
+    let mut story = Story::awake(Policy { cooldown: Duration::ZERO, ..policy() });
+    story.lifecycle.start_backoff.failures = 3;
+    story.tell(1, vacant(1), &[LockDoor]);
+    story.tell(1, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    assert_eq!(story.lifecycle.start_backoff.failures, 0);
 }
 
 #[test]
 fn rule_8_a_start_that_timed_out_is_undone() {
     let mut story = Story::asleep(policy());
     story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-    let effects = [Cancel(Call(0)), Close(A, Reason::StartTimedOut), LockDoor];
-    story.tell(6, Tick, &effects);
-    story.tell(6, DoorLocked, &[Ask(Call(1), Stop(Cause::FailedStart))]);
+    story.tell(6, Tick, &[Cancel(Call(0)), Close(A, Reason::StartTimedOut)]);
+    story.is(Phase::Stopping);
     story.tell(6, arrived(B), &[]);
-    let start = [Ask(Call(2), Start(Cause::Client(B)))];
-    story.tell(8, StopEnded(Call(1), Outcome::Done), &start);
+    // The hook takes its time to end.
+    story.tell(7, Tick, &[]);
+    story.tell(7, Ended(Call(0)), &[LockDoor]);
+    story.tell(7, DoorLocked, &[Ask(Call(1), Stop(Cause::FailedStart))]);
+    story.tell(8, StopEnded(Call(1), Outcome::Done), &[Ask(Call(2), Look)]);
+    story.tell(8, looked(2, false), &[Ask(Call(3), Start(Cause::Client(B)))]);
 }
 
 #[test]
@@ -386,18 +505,20 @@ fn rule_8_the_back_off_outlasts_a_quick_undoing() {
     let mut story = Story::asleep(policy());
     story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.step(6, Tick);
+    story.tell(6, Ended(Call(0)), &[LockDoor]);
     story.tell(6, DoorLocked, &[Ask(Call(1), Stop(Cause::FailedStart))]);
-    story.tell(6, StopEnded(Call(1), Outcome::Done), &[]);
+    story.tell(6, StopEnded(Call(1), Outcome::Done), &[Ask(Call(2), Look)]);
+    story.tell(6, looked(2, false), &[]);
     story.tell(6, arrived(B), &[]);
-    story.tell(7, Tick, &[Ask(Call(2), Start(Cause::Client(B)))]);
+    story.tell(7, Tick, &[Ask(Call(3), Start(Cause::Client(B)))]);
 }
 
 #[test]
 fn rule_8_a_start_that_timed_out_is_not_undone_under_connected_clients() {
     let mut story = Story::awake(policy());
     story.tell(5, refused(B, 0), &[ShutDoor, Ask(Call(2), Start(Cause::Client(B)))]);
-    let effects = [Cancel(Call(2)), Close(B, Reason::StartTimedOut), LockDoor];
-    story.tell(11, Tick, &effects);
+    story.tell(11, Tick, &[Cancel(Call(2)), Close(B, Reason::StartTimedOut)]);
+    story.tell(11, Ended(Call(2)), &[LockDoor]);
     story.tell(11, DoorOccupied, &[OpenDoor(Period(2))]);
     story.is(Phase::Awake);
     assert_eq!(story.lifecycle.deadline(), None);
@@ -408,9 +529,9 @@ fn rule_8_a_permanent_failure_stays_refused() {
     let mut story = Story::asleep(policy());
     story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     let permanent = Outcome::Failed(Retry::Never);
-    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Look)];
     story.tell(1, StartEnded(Call(0), permanent), &effects);
-    story.tell(1, ProbeEnded { call: Call(1), listening: false }, &[]);
+    story.tell(1, looked(1, false), &[]);
     story.tell(9, arrived(B), &[Close(B, Reason::Unusable)]);
     story.tell(500, arrived(C), &[Close(C, Reason::Unusable)]);
     assert_eq!(story.lifecycle.deadline(), None);
@@ -421,7 +542,7 @@ fn rule_8_readiness_that_will_never_come_ends_the_start() {
     let mut story = Story::asleep(policy());
     story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
     story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
-    let effects = [Close(A, Reason::StartFailed), Ask(Call(2), Probe)];
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(2), Look)];
     story.tell(1, ReadyEnded(Call(1), Ready::Never), &effects);
 }
 
@@ -429,9 +550,9 @@ fn rule_8_readiness_that_will_never_come_ends_the_start() {
 fn rule_8_a_server_that_a_failed_start_left_running_is_found_and_stopped() {
     let mut story = Story::asleep(policy());
     story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Look)];
     story.tell(1, StartEnded(Call(0), failed()), &effects);
-    story.tell(1, ProbeEnded { call: Call(1), listening: true }, &[OpenDoor(Period(1))]);
+    story.tell(1, looked(1, true), &[OpenDoor(Period(1))]);
     story.is(Phase::Awake);
     story.tell(5, Tick, &[LockDoor]);
     story.tell(5, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
@@ -444,10 +565,10 @@ fn rule_9_after_a_failed_stop_a_target_that_answers_is_awake_and_stopped_again()
     story.tell(14, Tick, &[LockDoor]);
     story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
     story.tell(15, arrived(B), &[]);
-    story.tell(15, StopEnded(Call(2), failed()), &[Ask(Call(3), Probe)]);
+    story.tell(15, StopEnded(Call(2), failed()), &[Ask(Call(3), Look)]);
     story.is(Phase::Stopping);
     let effects = [OpenDoor(Period(2)), Admit(B, Period(2))];
-    story.tell(15, ProbeEnded { call: Call(3), listening: true }, &effects);
+    story.tell(15, looked(3, true), &effects);
     story.is(Phase::Awake);
 }
 
@@ -460,10 +581,11 @@ fn rule_9_a_failed_stop_is_tried_again_with_back_off() {
     let mut call = 2;
     for back_off in [1, 2, 2] {
         story.tell(now, DoorLocked, &[Ask(Call(call), Stop(Cause::Cooldown))]);
-        story.tell(now, StopEnded(Call(call), failed()), &[Ask(Call(call + 1), Probe)]);
-        let probed = ProbeEnded { call: Call(call + 1), listening: true };
+        story.tell(now, StopEnded(Call(call), failed()), &[Ask(Call(call + 1), Look)]);
+        let probed = looked(call + 1, true);
         let told = story.step(now, probed);
-        assert!(told.contains(&Tell(News::StillUp(Duration::from_secs(back_off)))), "{told:?}");
+        let next = Duration::from_secs(back_off);
+        assert!(told.contains(&Tell(News::StillUp { next, done: false })), "{told:?}");
         now += back_off;
         call += 2;
         story.tell(now, Tick, &[LockDoor]);
@@ -476,37 +598,168 @@ fn rule_9_a_stop_that_takes_too_long_is_a_failed_one() {
     story.tell(10, vacant(10), &[]);
     story.tell(14, Tick, &[LockDoor]);
     story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
-    story.tell(17, Tick, &[Cancel(Call(2)), Ask(Call(3), Probe)]);
-    story.tell(17, StopEnded(Call(2), Outcome::Done), &[]);
-    story.tell(18, ProbeEnded { call: Call(3), listening: false }, &[]);
-    story.is(Phase::Asleep);
+    story.tell(17, Tick, &[Cancel(Call(2))]);
+    story.is(Phase::Stopping);
+    // The hook runs on for a while, and may still bring the target down: nobody looks before its end.
+    story.tell(18, arrived(B), &[]);
+    story.tell(18, Ended(Call(2)), &[Ask(Call(3), Look)]);
+    story.tell(18, looked(3, false), &[Ask(Call(4), Start(Cause::Client(B)))]);
+}
+
+#[test]
+fn rule_9_idle_counts_from_the_last_client_and_not_from_a_failed_stop() {
+    let mut story = Story::awake(policy());
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(14, StopEnded(Call(2), failed()), &[Ask(Call(3), Look)]);
+    story.tell(14, looked(3, true), &[OpenDoor(Period(2))]);
+    story.tell(15, Tick, &[LockDoor]);
+    let idle_for = Duration::from_secs(5);
+    story.news(15, DoorLocked, News::Stopping { cause: Cause::Cooldown, idle_for });
+}
+
+fn looking() -> Policy {
+    Policy { look_pause_most: Some(Duration::from_secs(15)), ..policy() }
+}
+
+#[test]
+fn rule_9_a_sleeping_target_is_looked_at_and_adopted_if_it_is_up() {
+    let mut story = Story::asleep(looking());
+    story.tell(9, Tick, &[]);
+    story.tell(10, Tick, &[Ask(Call(0), Look)]);
+    story.tell(10, looked(0, false), &[]);
+    story.tell(24, Tick, &[Ask(Call(1), Look)]);
+    story.news(24, looked(1, true), News::FoundUp);
+    story.is(Phase::Awake);
+    story.tell(28, Tick, &[LockDoor]);
+    story.tell(28, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+}
+
+#[test]
+fn rule_9_looks_at_a_sleeping_target_get_rarer_and_go_on() {
+    let mut story = Story::asleep(looking());
+    let mut now = 0;
+    for (call, pause) in [(0, 10), (1, 10), (2, 15), (3, 15), (4, 15)] {
+        now += pause;
+        story.tell(now - 1, Tick, &[]);
+        story.tell(now, Tick, &[Ask(Call(call), Look)]);
+        story.tell(now, looked(call, false), &[]);
+    }
+}
+
+#[test]
+fn rule_17_a_client_that_comes_during_a_look_waits_for_the_end_of_it() {
+    let mut story = Story::asleep(looking());
+    story.tell(10, Tick, &[Ask(Call(0), Look)]);
+    story.tell(11, arrived(A), &[Cancel(Call(0))]);
+    story.is(Phase::Starting);
+    // Late answers count as the end, and as nothing else.
+    story.tell(11, looked(0, true), &[Ask(Call(1), Start(Cause::Client(A)))]);
+    story.is(Phase::Starting);
 }
 
 #[test]
 fn rule_10_a_target_that_is_up_at_boot_cools_down() {
     let mut story = Story::new(policy());
-    story.tell(1, Booted { listening: true }, &[OpenDoor(Period(1))]);
+    story.tell(0, Booted(UnderWay::Nothing), &[Ask(Call(0), FirstLook)]);
+    story.tell(1, looked(0, true), &[OpenDoor(Period(1))]);
     story.is(Phase::Awake);
     story.tell(5, Tick, &[LockDoor]);
-    story.tell(5, DoorLocked, &[Ask(Call(0), Stop(Cause::Cooldown))]);
+    story.tell(5, DoorLocked, &[Ask(Call(1), Stop(Cause::Cooldown))]);
 }
 
 #[test]
 fn rule_10_a_client_that_comes_before_the_boot_is_over_is_held() {
-    let mut story = Story::new(policy());
-    story.tell(0, arrived(A), &[]);
-    story.tell(1, Booted { listening: false }, &[Ask(Call(0), Start(Cause::Client(A)))]);
+    let booted = |policy| {
+        let mut story = Story::new(policy);
+        story.tell(0, arrived(A), &[]);
+        story.tell(0, Booted(UnderWay::Nothing), &[Ask(Call(0), FirstLook)]);
+        story
+    };
+    let mut story = booted(policy());
+    story.tell(1, looked(0, false), &[Ask(Call(1), Start(Cause::Client(A)))]);
 
-    let mut story = Story::new(policy());
-    story.tell(0, arrived(A), &[]);
-    let effects = [OpenDoor(Period(1)), Admit(A, Period(1))];
-    story.tell(1, Booted { listening: true }, &effects);
+    let mut story = booted(policy());
+    story.tell(1, looked(0, true), &[OpenDoor(Period(1)), Admit(A, Period(1))]);
 
-    let mut story = Story::new(Policy { gated: true, ..policy() });
-    story.tell(0, arrived(A), &[]);
-    story.tell(1, Booted { listening: false }, &[Judge(A)]);
+    let mut story = booted(Policy { gated: true, ..policy() });
+    story.tell(1, looked(0, false), &[Judge(A)]);
     // Its time has run since it came.
     story.tell(8, Tick, &[Close(A, Reason::WaitedTooLong)]);
+}
+
+#[test]
+fn rule_10_a_start_that_was_under_way_goes_on_and_is_not_begun_again() {
+    let mut story = Story::new(policy());
+    story.tell(0, arrived(A), &[]);
+    story.tell(0, Booted(UnderWay::Start), &[Ask(Call(0), AwaitLeftover)]);
+    story.is(Phase::Starting);
+    story.tell(1, arrived(B), &[]);
+    story.tell(2, LeftoverEnded(Call(0)), &[Ask(Call(1), AskReady(1))]);
+    let effects = [OpenDoor(Period(1)), Admit(A, Period(1)), Admit(B, Period(1))];
+    story.tell(3, ReadyEnded(Call(1), Ready::Yes), &effects);
+}
+
+#[test]
+fn rule_10_a_start_that_was_under_way_and_comes_to_nothing_is_undone() {
+    let mut story = Story::new(policy());
+    story.tell(0, Booted(UnderWay::Start), &[Ask(Call(0), AwaitLeftover)]);
+    story.tell(0, LeftoverEnded(Call(0)), &[Ask(Call(1), AskReady(1))]);
+    story.tell(6, Tick, &[Cancel(Call(1))]);
+    story.tell(6, Ended(Call(1)), &[LockDoor]);
+    story.tell(6, DoorLocked, &[Ask(Call(2), Stop(Cause::FailedStart))]);
+}
+
+#[test]
+fn rule_10_a_hook_that_an_earlier_dormouse_left_is_ended_when_its_time_is_up() {
+    let mut story = Story::new(policy());
+    story.tell(0, Booted(UnderWay::Start), &[Ask(Call(0), AwaitLeftover)]);
+    story.tell(6, Tick, &[Cancel(Call(0))]);
+    story.tell(8, Ended(Call(0)), &[LockDoor]);
+    story.tell(8, DoorLocked, &[Ask(Call(1), Stop(Cause::FailedStart))]);
+}
+
+#[test]
+fn rule_10_a_stop_that_was_under_way_is_looked_at_before_it_is_believed() {
+    let mut story = Story::new(policy());
+    story.tell(0, Booted(UnderWay::Stop), &[Ask(Call(0), AwaitLeftover)]);
+    story.is(Phase::Stopping);
+    story.tell(0, arrived(A), &[]);
+    story.tell(1, LeftoverEnded(Call(0)), &[Ask(Call(1), Look)]);
+    story.tell(1, looked(1, false), &[Ask(Call(2), Start(Cause::Client(A)))]);
+}
+
+#[test]
+fn rule_10_a_stop_that_was_under_way_is_ordered_again_where_nobody_may_look() {
+    let mut story = Story::new(Policy { verifies_stop: false, ..policy() });
+    story.tell(0, Booted(UnderWay::Stop), &[Ask(Call(0), AwaitLeftover)]);
+    story.tell(1, LeftoverEnded(Call(0)), &[Ask(Call(1), Stop(Cause::Cooldown))]);
+}
+
+#[test]
+fn rule_10_what_is_under_way_is_recorded_before_it_is_ordered() {
+    let records = |effects: &[Effect]| -> Vec<_> {
+        let kept = effects.iter().filter(|effect| matches!(effect, Effect::Record(_) | Ask(..)));
+        kept.cloned().collect()
+    };
+    let mut story = Story::asleep(policy());
+    let started = story.step(0, arrived(A));
+    let cause = Cause::Client(A);
+    let start = [Effect::Record(Record::Starting(cause)), Ask(Call(0), Start(cause))];
+    assert_eq!(records(&started), start);
+    story.step(0, StartEnded(Call(0), Outcome::Done));
+    let ready = story.step(0, ReadyEnded(Call(1), Ready::Yes));
+    assert_eq!(records(&ready), [Effect::Record(Record::Up)]);
+    story.step(10, vacant(10));
+    story.step(14, Tick);
+    let stopping = story.step(14, DoorLocked);
+    let cause = Cause::Cooldown;
+    let stop = [Effect::Record(Record::Stopping(cause)), Ask(Call(2), Stop(cause))];
+    assert_eq!(records(&stopping), stop);
+    story.step(14, StopEnded(Call(2), Outcome::Done));
+    let asleep = story.step(14, looked(3, false));
+    assert_eq!(records(&asleep), [Effect::Record(Record::Asleep)]);
 }
 
 #[test]
@@ -542,8 +795,8 @@ fn rule_12_a_client_is_held_no_longer_than_hold_timeout() {
 #[test]
 fn rule_12_time_that_a_client_was_held_before_counts() {
     let mut story = Story::awake(policy());
-    story.tell(5, refused(A, 5), &[ShutDoor, Ask(Call(2), Probe)]);
-    story.tell(6, Tick, &[Cancel(Call(2)), Ask(Call(3), Start(Cause::Client(A)))]);
+    story.tell(5, refused(A, 5), &[ShutDoor]);
+    story.tell(6, Tick, &[Ask(Call(2), Start(Cause::Client(A)))]);
     story.tell(8, Tick, &[Close(A, Reason::WaitedTooLong)]);
 }
 
@@ -572,7 +825,53 @@ fn rule_14_at_the_exit_the_held_are_closed_calls_taken_back_and_the_target_left_
     let effects = [Close(A, Reason::Exit), Cancel(Call(0)), ShutDoor];
     story.tell(1, Exit, &effects);
     story.tell(1, arrived(B), &[Close(B, Reason::Exit)]);
-    story.tell(2, Drained, &[Finish]);
+    story.tell(2, Drained, &[]);
+    story.tell(3, Ended(Call(0)), &[Finish]);
+}
+
+#[test]
+fn rule_14_a_stop_that_runs_at_the_exit_may_finish() {
+    let mut story = Story::awake(Policy { stop_on_exit: true, ..policy() });
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(15, Exit, &[ShutDoor]);
+    story.tell(15, Drained, &[]);
+    story.is(Phase::Stopping);
+    story.tell(16, StopEnded(Call(2), Outcome::Done), &[Finish]);
+}
+
+#[test]
+fn rule_14_a_stop_that_runs_at_the_exit_has_no_more_than_its_time() {
+    let mut story = Story::awake(policy());
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(15, Exit, &[ShutDoor]);
+    story.tell(15, Drained, &[]);
+    story.tell(17, Tick, &[Cancel(Call(2))]);
+    story.tell(18, Ended(Call(2)), &[Finish]);
+}
+
+#[test]
+fn rule_14_a_failed_stop_at_the_exit_is_tried_once_more_if_the_exit_stops() {
+    let mut story = Story::awake(Policy { stop_on_exit: true, ..policy() });
+    story.tell(10, vacant(10), &[]);
+    story.tell(14, Tick, &[LockDoor]);
+    story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+    story.tell(15, Exit, &[ShutDoor]);
+    story.tell(15, StopEnded(Call(2), failed()), &[]);
+    story.tell(15, Drained, &[Ask(Call(3), Stop(Cause::Exit))]);
+    story.tell(16, StopEnded(Call(3), failed()), &[Finish]);
+}
+
+#[test]
+fn rule_14_the_last_stop_waits_for_the_end_of_a_cancelled_start() {
+    let mut story = Story::asleep(Policy { stop_on_exit: true, ..policy() });
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(1, Exit, &[Close(A, Reason::Exit), Cancel(Call(0)), ShutDoor]);
+    story.tell(1, Drained, &[]);
+    story.tell(4, Ended(Call(0)), &[Ask(Call(1), Stop(Cause::Exit))]);
 }
 
 #[test]
@@ -589,7 +888,8 @@ fn rule_14_a_stop_at_the_exit_that_takes_too_long_is_given_up() {
     let mut story = Story::awake(Policy { stop_on_exit: true, ..policy() });
     story.tell(1, Exit, &[ShutDoor]);
     story.tell(3, Drained, &[Ask(Call(2), Stop(Cause::Exit))]);
-    story.tell(6, Tick, &[Cancel(Call(2)), Finish]);
+    story.tell(6, Tick, &[Cancel(Call(2))]);
+    story.tell(8, Ended(Call(2)), &[Finish]);
 }
 
 #[test]
@@ -603,8 +903,17 @@ fn rule_14_stop_on_exit_leaves_a_target_alone_that_is_asleep() {
 fn a_deadline_that_has_passed_comes_before_the_event_of_a_busy_inbox() {
     let mut story = Story::asleep(policy());
     story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-    let effects = [Cancel(Call(0)), Close(A, Reason::StartTimedOut), LockDoor];
-    story.tell(7, StartEnded(Call(0), Outcome::Done), &effects);
+    let effects = [Cancel(Call(0)), Close(A, Reason::StartTimedOut)];
+    story.tell(7, Left(B), &effects);
+}
+
+#[test]
+fn a_start_that_was_done_while_the_machine_was_suspended_is_not_undone() {
+    let mut story = Story::asleep(Policy { hold_timeout: Duration::from_secs(99), ..policy() });
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
+    let effects = [OpenDoor(Period(1)), Admit(A, Period(1))];
+    story.tell(50, ReadyEnded(Call(1), Ready::Yes), &effects);
 }
 
 // The wake budget.
@@ -612,7 +921,8 @@ fn a_deadline_that_has_passed_comes_before_the_event_of_a_busy_inbox() {
 /// At most so many wakes within 100 seconds, by all and by each.
 fn budget(all: Option<usize>, each: Option<usize>) -> Policy {
     let window = Duration::from_secs(100);
-    Policy { wakes: WakeLimits { all, each, window }, cooldown: Duration::ZERO, ..policy() }
+    let wakes = WakeLimits { all, each, window };
+    Policy { wakes, cooldown: Duration::ZERO, verifies_stop: false, ..policy() }
 }
 
 fn over(client: ClientId, limit: WakeLimit, next: u64) -> News {
@@ -672,8 +982,8 @@ fn a_client_that_wakes_and_is_closed_is_a_wake_like_any_other() {
     story.tell(0, arrived(A), &[Judge(A)]);
     let start = [Ask(Call(0), Start(Cause::Client(A)))];
     story.tell(0, Passed { client: A, stays: false }, &start);
-    story.tell(0, StartEnded(Call(0), failed()), &[Ask(Call(1), Probe)]);
-    story.tell(0, ProbeEnded { call: Call(1), listening: false }, &[]);
+    story.tell(0, StartEnded(Call(0), failed()), &[Ask(Call(1), Look)]);
+    story.tell(0, looked(1, false), &[]);
     story.tell(50, arrived(B), &[Judge(B)]);
     story.news(50, Passed { client: B, stays: false }, over(B, WakeLimit::All, 50));
     assert_eq!(story.lifecycle.deadline(), None, "nothing is left of it");
@@ -683,7 +993,7 @@ fn a_client_that_wakes_and_is_closed_is_a_wake_like_any_other() {
 fn a_client_in_the_back_off_that_may_not_wake_the_target_is_not_held_for_it() {
     let mut story = Story::asleep(budget(Some(1), None));
     story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
-    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Probe)];
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Look)];
     story.tell(0, StartEnded(Call(0), failed()), &effects);
     story.tell(0, arrived(B), &[Close(B, Reason::OverBudget)]);
 }

@@ -28,7 +28,7 @@ use super::process::{Command, Exit, Identity, InputError, Kept, Runner, SpawnErr
 use super::state_store::file_name;
 
 /// The variable by which a child is found whose number was not written down yet.
-const MARK: &str = "DORMOUSE_CHILD";
+pub(super) const MARK: &str = "DORMOUSE_CHILD";
 
 /// Why something was not done with a child. Displays as a sentence for people.
 #[derive(Debug, thiserror::Error)]
@@ -186,7 +186,7 @@ impl Children {
         command.environment.push((MARK.to_owned(), mark));
         written.map_err(|error| ChildError::Record { file: self.file.clone(), error })?;
         // Its end waits for the lock, so it finds what is noted here.
-        let started = self.runner.keep(&command, self.at_end(name.clone()));
+        let started = self.runner.keep(&command, self.at_end(name.clone())).await;
         if let Ok(process) = &started {
             let pid = process.identity().pid;
             let (plugin, service) = (self.plugin.as_str(), self.service.as_str());

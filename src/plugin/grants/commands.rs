@@ -1,12 +1,18 @@
 //! Commands, and the environment: `allow.exec` and `allow.env`.
 
 use crate::config::{ExecGrant, Plugin};
+use crate::decide::CALL_VARIABLE;
+use crate::plugin::children::MARK;
 use crate::plugin::text;
 
 use super::{Denial, toml_key, toml_string};
 
 /// Variables that a plugin may set for a command: no program but a hook looks at these.
 const VARIABLE_PREFIX: &str = "DORMOUSE_";
+
+/// Variables by which Dormouse finds a process again that it has started before a crash: no plugin may
+/// have it find another.
+const RESERVED_VARIABLES: [&str; 2] = [CALL_VARIABLE, MARK];
 
 /// Grants `allow.exec`: may `plugin` run `program` with `arguments`?
 ///
@@ -48,6 +54,12 @@ pub(in crate::plugin) fn command(
 
 /// May a plugin set the variable `name` for a command that it runs?
 pub(in crate::plugin) fn command_variable(name: &str) -> Result<(), Denial> {
+    if RESERVED_VARIABLES.contains(&name) {
+        return Err(Denial {
+            wanted: format!("set the variable `{name}` for a command"),
+            remedy: "Dormouse itself sets it: choose another name.".to_owned(),
+        });
+    }
     let plain = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     match name.strip_prefix(VARIABLE_PREFIX) {
         Some(rest) if !rest.is_empty() && plain(rest) => Ok(()),
@@ -129,10 +141,17 @@ mod tests {
     #[test]
     fn variables_of_commands_have_names_that_no_program_knows() {
         assert!(command_variable("DORMOUSE_SERVICE").is_ok());
+        assert!(command_variable("DORMOUSE_CALLS").is_ok());
         for name in ["PATH", "LD_PRELOAD", "DORMOUSE_", "dormouse_x", "DORMOUSE_X=Y", "DORMOUSE_\0"]
         {
             assert!(command_variable(name).is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn the_variables_by_which_processes_are_found_again_are_set_by_dormouse_alone() {
+        assert!(command_variable("DORMOUSE_CALL").is_err());
+        assert!(command_variable("DORMOUSE_CHILD").is_err());
     }
 
     #[test]

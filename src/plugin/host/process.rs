@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::decide::CALL_VARIABLE;
 use crate::plugin::bindings::process;
 use crate::plugin::grants::{self, Denial};
 use crate::plugin::guest::Guest;
@@ -29,24 +30,35 @@ impl process::Host for Guest {
             )));
         }
         self.allowance.wait_for_command();
-        let (worker, timeout) = (&self.worker, self.time_for(command.timeout));
+        let worker = &self.worker;
         if let Some(recorder) = &worker.recorder
             && let Some(played) = recorder.play(&command.program, &command.arguments)
         {
             return played.map(Into::into).map_err(process::ProcessError::Failed);
         }
-        let ended = worker.runner.run(runner::Command {
+        let timeout = self.time_for(command.timeout);
+        if timeout.is_zero() {
+            // It would be ended before it has begun. So a call can't go on from command to command
+            // beyond its deadline.
+            let exit = process::Exit::TimedOut;
+            return Ok(process::Output { exit, stdout: Vec::new(), stderr: Vec::new() });
+        }
+        let mut environment = command.environment;
+        if !self.mark.is_empty() {
+            environment.push((CALL_VARIABLE.to_owned(), self.mark.clone()));
+        }
+        let command = runner::Command {
             program: command.program,
             arguments: command.arguments,
-            environment: command.environment,
+            environment,
             stdin: command.stdin,
             timeout: Some(timeout),
             output_limit: worker.plugin.limits.output,
             label: text::line(&command.label, LONGEST_LABEL),
             plugin: worker.plugin.name.clone(),
             service: worker.service.name.clone(),
-        });
-        match ended.await {
+        };
+        match worker.runner.run_in(&self.scope, command).await {
             Ok(output) => Ok(output.into()),
             Err(error) => Err(process::ProcessError::Failed(error.to_string())),
         }

@@ -34,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::capture::Leftover;
 use super::lines::{Lines, Origin};
+use super::reaper::{self, Owned};
 
 /// Ignored signals stay ignored in what a shell runs, so that `cat` sees an error where SIGPIPE
 /// would have killed the shell.
@@ -46,7 +47,7 @@ const CHUNK: usize = 8 << 10;
 pub(super) async fn follow(leftover: Leftover, closing: CancellationToken) {
     let Leftover { pipe, mut lines } = leftover;
     let failure = match spawn(&pipe, &lines.origin) {
-        Ok(mut drain) => {
+        Ok((mut drain, _owned)) => {
             let log_and_wait = async {
                 if let Some(stdout) = drain.stdout.take() {
                     log_all(stdout, &mut lines).await;
@@ -70,7 +71,7 @@ pub(super) async fn follow(leftover: Leftover, closing: CancellationToken) {
 }
 
 /// Starts the process that reads `pipe` from here on.
-fn spawn(pipe: &OwnedFd, origin: &Origin) -> io::Result<Child> {
+fn spawn(pipe: &OwnedFd, origin: &Origin) -> io::Result<(Child, Owned)> {
     // Both ends of a pipe have a mode each; this one is shared with the drain, which must block.
     rustix::io::ioctl_fionbio(pipe, false)?;
     // The name is what `ps` shows.
@@ -80,14 +81,15 @@ fn spawn(pipe: &OwnedFd, origin: &Origin) -> io::Result<Child> {
         origin.hook,
         origin.service
     );
-    Command::new("/bin/sh")
-        .args(["-c", SCRIPT, &name])
-        .current_dir("/")
-        .stdin(Stdio::from(pipe.try_clone()?))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .process_group(0)
-        .spawn()
+    reaper::spawn(
+        Command::new("/bin/sh")
+            .args(["-c", SCRIPT, &name])
+            .current_dir("/")
+            .stdin(Stdio::from(pipe.try_clone()?))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .process_group(0),
+    )
 }
 
 /// Reads `pipe` in this process.

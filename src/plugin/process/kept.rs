@@ -6,27 +6,24 @@
 //! hook that prints into a pipe whose reader has crashed dies of it; a kept process has to survive
 //! that, so its output goes through a [`drain`] from the beginning.
 //!
-//! A process that an earlier Dormouse has started is nobody's child here: the kernel tells of its
-//! end through a pidfd, but not how it ended.
+//! A process that an earlier Dormouse has started is taken over as far as that is possible
+//! ([`Foreign`]).
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::process::{
-    Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, test_kill_process_group,
-};
+use rustix::process::Signal;
 use tokio::io::AsyncWriteExt;
-use tokio::io::unix::AsyncFd;
 use tokio::process::ChildStdin;
 use tokio::sync::{Mutex, mpsc, oneshot};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::capture::Leftover;
 use super::drain;
-use super::group::{Group, KILLED, LOOK};
+use super::foreign::Foreign;
+use super::group::Group;
 use super::lines::{Lines, Origin, Stream};
 use super::{Command, Exit, Identity, Runner, SpawnError};
 
@@ -81,7 +78,7 @@ impl Runner {
     /// # Errors
     ///
     /// If it can't be started, and after [`Runner::shutdown`].
-    pub fn keep<Told: Future<Output = ()> + Send>(
+    pub async fn keep<Told: Future<Output = ()> + Send>(
         &self,
         command: &Command,
         ended: impl FnOnce(Option<Exit>) -> Told + Send + 'static,
@@ -92,7 +89,7 @@ impl Runner {
             return Err(SpawnError::shutting_down(&command.program));
         }
         let explain = |error| SpawnError::explain(&command.program, error);
-        let (mut group, output) = spawn(command).map_err(explain)?;
+        let (mut group, output) = spawn(command).await.map_err(explain)?;
         // It can't be gone: it is not reaped before somebody waits for it.
         let identity = Identity::of(group.pid()).map_err(explain)?;
         let input = group.take_stdin().map(Mutex::new);
@@ -116,24 +113,11 @@ impl Runner {
         identity: Identity,
         ended: impl FnOnce(Option<Exit>) -> Told + Send + 'static,
     ) -> io::Result<Option<Kept>> {
-        let pid = i32::try_from(identity.pid).ok().and_then(Pid::from_raw);
-        let Some(pid) = pid else { return Ok(None) };
-        let watch = match pidfd_open(pid, PidfdFlags::empty()) {
-            Ok(watch) => watch,
-            Err(rustix::io::Errno::SRCH) => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        // Only now: from here on the number is that of the process which is watched.
-        if !identity.is_alive() {
-            return Ok(None);
-        }
-        #[allow(deprecated, reason = "its successor is `unsafe`, for others than an `OwnedFd`")]
-        let watch = AsyncFd::new(watch)?;
-        let found = Found { pid, watch };
+        let Some(found) = Foreign::find(identity)? else { return Ok(None) };
         let (orders, received) = mpsc::channel(SIGNALS);
         let runner = self.clone();
         self.tasks.spawn(async move {
-            found.watch(&runner, received).await;
+            runner.watch_found(&found, received).await;
             ended(None).await;
         });
         Ok(Some(Kept { identity, input: None, orders }))
@@ -150,7 +134,9 @@ impl Runner {
         let mut reading = self.tasks.spawn(drain::follow(output, enough.clone()));
         let exit = loop {
             tokio::select! {
-                exit = group.finish(None, &self.closing, self.grace, &self.hurry) => break exit.ok(),
+                exit = group.finish(None, self.closing.cancelled(), self.grace, &self.hurry) => {
+                    break exit.ok();
+                }
                 Some(order) = orders.recv() => {
                     group.signal(order.signal);
                     let _ = order.sent.send(());
@@ -170,6 +156,21 @@ impl Runner {
             }
         });
         exit
+    }
+
+    /// Sees a process to its end that an earlier Dormouse has started.
+    async fn watch_found(&self, found: &Foreign, mut orders: mpsc::Receiver<Order>) {
+        loop {
+            tokio::select! {
+                biased;
+                () = found.ended() => return,
+                () = self.closing.cancelled() => return found.end(self.grace, &self.hurry).await,
+                Some(order) = orders.recv() => {
+                    found.signal(order.signal);
+                    let _ = order.sent.send(());
+                }
+            }
+        }
     }
 }
 
@@ -211,7 +212,7 @@ impl Kept {
 }
 
 /// Both streams go into one pipe, so that their lines stay in order.
-fn spawn(command: &Command) -> io::Result<(Group, Leftover)> {
+async fn spawn(command: &Command) -> io::Result<(Group, Leftover)> {
     let (reader, writer) = io::pipe()?;
     let origin = Origin {
         service: command.service.clone(),
@@ -226,56 +227,7 @@ fn spawn(command: &Command) -> io::Result<(Group, Leftover)> {
             .stdin(Stdio::piped())
             .stdout(writer.try_clone()?)
             .stderr(writer),
-    )?;
+    )
+    .await?;
     Ok((group, Leftover { pipe: reader.into(), lines: Lines::new(origin) }))
-}
-
-/// The leader of a group that an earlier Dormouse has started.
-struct Found {
-    pid: Pid,
-    /// Becomes readable when it has ended.
-    watch: AsyncFd<OwnedFd>,
-}
-
-impl Found {
-    async fn watch(&self, runner: &Runner, mut orders: mpsc::Receiver<Order>) {
-        loop {
-            tokio::select! {
-                biased;
-                () = self.ended() => return,
-                () = runner.closing.cancelled() => return self.end(runner).await,
-                Some(order) = orders.recv() => {
-                    self.signal(order.signal);
-                    let _ = order.sent.send(());
-                }
-            }
-        }
-    }
-
-    async fn ended(&self) {
-        // An error means that nothing more is to be heard of it.
-        let _ = self.watch.readable().await;
-    }
-
-    /// As [`Group::finish`] ends a group.
-    async fn end(&self, runner: &Runner) {
-        self.signal(Signal::TERM);
-        self.signal(Signal::CONT);
-        let everybody = async {
-            self.ended().await;
-            while test_kill_process_group(self.pid).is_ok() {
-                sleep(LOOK).await;
-            }
-        };
-        let ended = runner.hurry.run_until_cancelled(timeout(runner.grace, everybody)).await;
-        if !matches!(ended, Some(Ok(()))) {
-            self.signal(Signal::KILL);
-            let _ = timeout(KILLED, self.ended()).await;
-        }
-    }
-
-    /// Its number is that of its group for as long as it lives: the watch says that it does.
-    fn signal(&self, signal: Signal) {
-        let _ = kill_process_group(self.pid, signal);
-    }
 }

@@ -10,7 +10,9 @@
 //! - It is over when its process has exited, whoever else still holds its output.
 //! - If its time is up, nobody waits for it any more, or Dormouse exits, the whole group gets
 //!   SIGTERM, and SIGKILL after a grace period (5 s) if anybody is left in it ([`group`]). Whoever
-//!   is left in the group after an exit of its own accord is left alone: a daemon, most likely.
+//!   is left in the group after an exit of its own accord is left alone: a daemon, most likely. A
+//!   process that has left the group (`setsid`) is ended if its call is cancelled and has a mark ([`marked`]).
+//! - A call that is cancelled, late or trapped waits until its groups are gone ([`scope`]).
 //! - Each line that it prints is logged as it is printed, with control characters escaped, long
 //!   lines cut and floods thinned out ([`lines`]). The last bytes are kept for whoever asked
 //!   ([`capture`]).
@@ -19,17 +21,23 @@
 //! - A command that can't be started says why, and what would help ([`spawn_error`]).
 //!
 //! A process that is to outlive the call that started it is kept ([`kept`]), told apart from others
-//! that get its number later ([`identity`]).
+//! that get its number later ([`identity`]). Groups of an earlier Dormouse are waited for and ended in
+//! the same way ([`foreign`]). As the first process of a container, Dormouse reaps what hooks leave
+//! behind ([`reaper`]).
 //!
 //! A hook is watched by a task of its own, so that a caller who loses interest (and drops the
 //! future) costs nothing but that: the task ends the group and reaps the process all the same.
 
 mod capture;
 mod drain;
+mod foreign;
 mod group;
 mod identity;
 mod kept;
 mod lines;
+mod marked;
+pub mod reaper;
+mod scope;
 mod spawn_error;
 
 use std::fmt;
@@ -46,6 +54,8 @@ use self::group::Group;
 pub use self::identity::{Identity, boot, leader_with};
 pub use self::kept::{InputError, Kept};
 use self::lines::{Lines, Origin, Stream};
+pub(in crate::plugin) use self::scope::Member;
+pub use self::scope::{Observer, Scope};
 pub use self::spawn_error::SpawnError;
 
 /// How long a process group may take to end after SIGTERM, before SIGKILL.
@@ -154,15 +164,27 @@ impl Runner {
     /// If the command can't be started, and after [`Runner::shutdown`]. A command that was started
     /// and failed is no error here: see [`Output::exit`].
     pub async fn run(&self, command: Command) -> Result<Output, SpawnError> {
+        self.run_in(&Scope::default(), command).await
+    }
+
+    /// The same for a call: its `scope` counts the process group until it is gone, or until its leader
+    /// has ended by itself, and can end it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runner::run`], and after [`Scope::end`].
+    pub async fn run_in(&self, scope: &Scope, command: Command) -> Result<Output, SpawnError> {
         // Counted before the look at `closing`: a shutdown that begins after that look waits for
         // the child.
         let counted = self.tasks.token();
         if self.closing.is_cancelled() {
             return Err(SpawnError::shutting_down(&command.program));
         }
-        let hook = Hook::spawn(command)?;
-        let unwanted = self.closing.child_token();
-        let watching = self.tasks.spawn(hook.watch(self.clone(), unwanted.clone()));
+        let unwanted = scope.unwanted().child_token();
+        // The scope counts the task, and not this future: that may be kept by an instance which nobody
+        // polls any more.
+        let watching = Hook::carry_out(self.clone(), scope.enter(), command, unwanted.clone());
+        let watching = self.tasks.spawn(watching);
         drop(counted);
 
         let _ends_it_when_dropped = unwanted.drop_guard();
@@ -173,6 +195,14 @@ impl Runner {
                 // The runtime ends, and this future with it.
                 Err(_) => std::future::pending().await,
             },
+        }
+    }
+
+    /// Ends the processes that have the variable `name` set to `value`, and waits for their end: those
+    /// that have left the process groups of a call that was cancelled.
+    pub async fn end_marked(&self, name: &'static str, value: &str) {
+        if !value.is_empty() {
+            marked::end(name, value, self.grace, &self.hurry).await;
         }
     }
 
@@ -207,7 +237,25 @@ struct Hook {
 }
 
 impl Hook {
-    fn spawn(command: Command) -> Result<Self, SpawnError> {
+    /// Starts `command` as `member` of its scope, and sees it to its end. `unwanted` is cancelled when
+    /// nobody waits for it any more.
+    async fn carry_out(
+        runner: Runner,
+        member: Member,
+        command: Command,
+        unwanted: CancellationToken,
+    ) -> Result<Output, SpawnError> {
+        let program = command.program.clone();
+        let hook = tokio::select! {
+            biased;
+            () = unwanted.cancelled() => return Err(SpawnError::unwanted(&program)),
+            () = runner.closing.cancelled() => return Err(SpawnError::shutting_down(&program)),
+            hook = Self::spawn(command) => hook?,
+        };
+        hook.watch(runner, member, unwanted).await
+    }
+
+    async fn spawn(command: Command) -> Result<Self, SpawnError> {
         tracing::debug!(
             service = command.service,
             hook = command.label,
@@ -216,13 +264,14 @@ impl Hook {
             command.program,
             command.arguments
         );
+        let started = Self::start(&command).await;
         let (mut group, stdout, stderr) =
-            Self::start(&command).map_err(|error| SpawnError::explain(&command.program, error))?;
+            started.map_err(|error| SpawnError::explain(&command.program, error))?;
         let stdin = group.take_stdin();
         Ok(Self { command, group, stdin, stdout, stderr })
     }
 
-    fn start(command: &Command) -> std::io::Result<(Group, Capture, Capture)> {
+    async fn start(command: &Command) -> std::io::Result<(Group, Capture, Capture)> {
         let (stdout_reader, stdout_writer) = std::io::pipe()?;
         let (stderr_reader, stderr_writer) = std::io::pipe()?;
         let stdin = if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
@@ -244,20 +293,30 @@ impl Hook {
                 .stdin(stdin)
                 .stdout(stdout_writer)
                 .stderr(stderr_writer),
-        )?;
+        )
+        .await?;
         Ok((group, stdout, stderr))
     }
 
-    /// Sees the hook to its end. `unwanted` is cancelled when nobody waits for it any more.
+    /// Sees the hook to its end.
     async fn watch(
         mut self,
         runner: Runner,
+        mut member: Member,
         unwanted: CancellationToken,
     ) -> Result<Output, SpawnError> {
+        member.started(self.group.pid());
         let exited = CancellationToken::new();
         let ending = async {
             let timeout = self.command.timeout;
-            let exit = self.group.finish(timeout, &unwanted, runner.grace, &runner.hurry).await;
+            let not_wanted = async {
+                tokio::select! {
+                    () = unwanted.cancelled() => {}
+                    () = runner.closing.cancelled() => {}
+                }
+            };
+            let exit = self.group.finish(timeout, not_wanted, runner.grace, &runner.hurry).await;
+            member.ended();
             exited.cancel();
             exit
         };

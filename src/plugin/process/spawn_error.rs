@@ -30,6 +30,12 @@ impl SpawnError {
         Self { program: shown(program), reason, source: None }
     }
 
+    /// The call on whose behalf it was to run is over.
+    pub(super) fn unwanted(program: &str) -> Self {
+        let reason = "the call that it was for is over".to_owned();
+        Self { program: shown(program), reason, source: None }
+    }
+
     /// It was started, and the system doesn't say how it ended.
     pub(super) fn lost(program: &str, error: io::Error) -> Self {
         let reason = format!(

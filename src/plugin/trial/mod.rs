@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 
 use crate::config::{self, Config};
 use crate::decide::{
-    Cause, Client, Conversation, Failure, FailureKind, Phase, Readiness, Reply, SleepVerdict,
-    Verdict,
+    CallContext, Cause, Client, Conversation, Failure, FailureKind, Phase, Readiness, Reply,
+    SleepVerdict, Verdict,
 };
 
 use super::{Decision, Host, HostError, LoadError};
@@ -163,19 +163,19 @@ impl Bench {
         match question {
             Question::Start(cause) => {
                 let lifecycle = host.lifecycle(config, service).await?;
-                let call = lifecycle.start(cause, service.start_timeout);
+                let call = lifecycle.start(cause, service.start_timeout, CallContext::detached());
                 Ok(taken_down(recorder, call, |()| Answer::Done).await)
             }
             Question::Stop(cause) => {
                 let lifecycle = host.lifecycle(config, service).await?;
-                let call = lifecycle.stop(cause, service.stop_timeout);
+                let call = lifecycle.stop(cause, service.stop_timeout, CallContext::detached());
                 Ok(taken_down(recorder, call, |()| Answer::Done).await)
             }
             Question::Ready { attempt } => {
                 let judge = host.readiness(config, service).await?;
                 let call = async {
                     match &judge {
-                        Some(judge) => judge.ready(attempt).await,
+                        Some(judge) => judge.ready(attempt, CallContext::detached()).await,
                         None => Err(nobody()),
                     }
                 };
@@ -185,7 +185,9 @@ impl Bench {
                 let idleness = host.idleness(config, service).await?;
                 let call = async {
                     match &idleness {
-                        Some(idleness) => idleness.should_sleep(idle_for).await,
+                        Some(idleness) => {
+                            idleness.should_sleep(idle_for, CallContext::detached()).await
+                        }
                         None => Err(nobody()),
                     }
                 };

@@ -48,7 +48,7 @@ pub(super) const MAX_QUIET_TIME: Duration = Duration::from_millis(20);
 /// How long a connection to a target that starts has to stay open until it counts, `elapsed` after
 /// the start began.
 pub(super) fn quiet_time(elapsed: Duration) -> Duration {
-    (elapsed / 10).clamp(MIN_QUIET_TIME, MAX_QUIET_TIME)
+    (elapsed / 40).clamp(MIN_QUIET_TIME, MAX_QUIET_TIME)
 }
 
 /// How long after an attempt the next one begins, `elapsed` after the start began.
@@ -201,8 +201,8 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_has_to_stay_open_for_a_tenth_of_the_start_or_for_20_ms() {
-        for (elapsed, quiet) in [(0, 2), (20, 2), (50, 5), (200, 20), (60_000, 20)] {
+    fn a_connection_has_to_stay_open_for_a_fortieth_of_the_start_or_for_20_ms() {
+        for (elapsed, quiet) in [(0, 2), (80, 2), (200, 5), (800, 20), (60_000, 20)] {
             let elapsed = Duration::from_millis(elapsed);
             assert_eq!(quiet_time(elapsed), Duration::from_millis(quiet), "{elapsed:?}");
         }

@@ -17,8 +17,9 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
 use super::message::{Message, Order, Reply, Waiter};
-pub use calls::Reach;
+use super::recorder::Recorder;
 use calls::{Calls, Request};
+pub(super) use calls::{Reach, Report};
 use story::Story;
 
 use crate::config::{OnIdlenessError, Target};
@@ -38,6 +39,9 @@ const ANSWER_MOST: Duration = Duration::from_secs(60);
 /// With `on_idleness_error = "stay"` the question is asked again after another cool-down, or after
 /// this time if that is shorter.
 const STAY_AFTER_ERROR: Duration = Duration::from_secs(60);
+/// A deadline that is noticed later than this was passed while Dormouse stood still: the machine was
+/// suspended, or the process was stopped.
+const FROZEN_AFTER: Duration = Duration::from_secs(2);
 /// The shortest time that `should-sleep` may ask for.
 const STAY_LEAST: Duration = Duration::from_secs(1);
 
@@ -46,11 +50,15 @@ pub(super) struct Driver {
     inbox: mpsc::UnboundedReceiver<Message>,
     lifecycle: Lifecycle,
     policy: Policy,
+    /// When the service's time began. Time in which Dormouse stood still doesn't count, so this moves.
     began: Instant,
+    /// When the last start was ordered.
+    start_began: Instant,
     /// `None` until they are loaded.
     deciders: Option<Deciders>,
     calls: Calls,
     reach: Arc<dyn Reach>,
+    recorder: Arc<Recorder>,
     waiters: HashMap<ClientId, Waiter>,
     /// The last client that wanted the target and did not stay, and before it the one whose wish is
     /// not fulfilled yet.
@@ -71,6 +79,7 @@ impl Driver {
         shared: Arc<Shared>,
         inbox: mpsc::UnboundedReceiver<Message>,
         reach: Arc<dyn Reach>,
+        recorder: Arc<Recorder>,
         seed: u64,
     ) -> Self {
         let config = &shared.config;
@@ -97,15 +106,22 @@ impl Driver {
             backoff_most: Policy::BACKOFF_MOST,
             ready_pause_first: Policy::READY_PAUSE_FIRST,
             ready_pause_most: Policy::READY_PAUSE_MOST,
+            stable_after: Policy::STABLE_AFTER,
+            verifies_stop: true,
+            settle_most: Policy::SETTLE_MOST,
+            look_pause_first: Policy::LOOK_PAUSE_FIRST,
+            look_pause_most: config.probe_while_asleep,
         };
         Driver {
             inbox,
             lifecycle: Lifecycle::new(seed),
             policy,
             began: Instant::now(),
+            start_began: Instant::now(),
             deciders: None,
-            calls: Calls::new(Arc::clone(&reach), shared.inbox.clone()),
+            calls: Calls::new(Arc::clone(&reach), Arc::clone(&recorder), shared.inbox.clone()),
             reach,
+            recorder,
             waiters: HashMap::new(),
             passers: Vec::new(),
             connection: None,
@@ -126,14 +142,31 @@ impl Driver {
             tokio::select! {
                 biased;
                 message = self.inbox.recv() => match message {
-                    Some(message) => self.take(message),
+                    Some(message) => {
+                        self.skip_frozen_time(deadline);
+                        self.take(message);
+                    }
                     // The service holds a sender, so this does not happen.
                     None => return,
                 },
                 () = self.shared.door.vacated(), if self.vacated.is_none() => self.note_vacancy(),
                 () = until(settled) => self.settle_vacancy(),
-                () = until(deadline) => self.feed(Event::Tick),
+                () = until(deadline) => {
+                    self.skip_frozen_time(deadline);
+                    self.feed(Event::Tick);
+                }
             }
+        }
+    }
+
+    /// If `deadline` has been passed for so long that Dormouse must have stood still, the time since
+    /// then doesn't count: what was done meanwhile is heard of first.
+    fn skip_frozen_time(&mut self, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return };
+        let late = Instant::now().saturating_duration_since(deadline);
+        if late > FROZEN_AFTER {
+            self.began += late;
+            self.story.stood_still(late);
         }
     }
 
@@ -212,17 +245,24 @@ impl Driver {
                 self.feed(Event::Left(id));
             }
             Message::Booted { deciders: None, .. } => self.feed(Event::Unusable),
-            Message::Booted { deciders: Some(deciders), listening } => {
+            Message::Booted { deciders: Some(deciders), under_way } => {
                 self.policy.gated = deciders.gate.is_some();
                 self.policy.asks_idleness = deciders.idleness.is_some();
+                // A judge can be asked without harm where a probe would wake the target.
+                let probes = self.policy.look_pause_most.is_some();
+                self.policy.verifies_stop = probes || deciders.readiness.is_some();
                 self.deciders = Some(deciders);
-                self.feed(Event::Booted { listening });
+                self.start_began = Instant::now();
+                self.feed(Event::Booted(under_way));
             }
+            Message::NotReady(why) => self.story.not_ready(&why),
+            Message::Recalled { target, found } => self.story.recalled(&target, found),
             Message::Answered(call, reply) => {
-                if !self.calls.close(call) {
-                    return;
-                }
-                let event = self.understand(call, reply);
+                let event = match self.calls.close(call) {
+                    None => return,
+                    Some(true) => Event::Ended(call),
+                    Some(false) => self.understand(call, reply),
+                };
                 self.feed(event);
                 // Whoever had to have it has it.
                 self.connection = None;
@@ -245,10 +285,7 @@ impl Driver {
             Reply::Started(result) => Event::StartEnded(call, self.outcome(result)),
             Reply::Stopped(result) => Event::StopEnded(call, self.outcome(result)),
             Reply::Ready(Ok(Readiness::Ready(address))) => {
-                if let Some(target) = address.as_deref().and_then(Target::parse) {
-                    self.story.redirected(&target);
-                    self.reach.redirect(Some(target));
-                }
+                self.redirect(address.as_deref());
                 Event::ReadyEnded(call, Ready::Yes)
             }
             Reply::Ready(Ok(Readiness::NotYet(progress))) => {
@@ -260,15 +297,19 @@ impl Driver {
                 self.story.readiness_failed(&failure, never);
                 Event::ReadyEnded(call, if never { Ready::Never } else { Ready::NotYet })
             }
-            Reply::Connected(Ok(connection)) => {
+            Reply::Connected(connection) => {
                 self.connection = connection;
                 Event::ReadyEnded(call, Ready::Yes)
             }
-            Reply::Connected(Err(error)) => {
-                self.story.not_ready(&error);
-                Event::ReadyEnded(call, Ready::NotYet)
+            Reply::Looked(look) => {
+                if let Some(failure) = &look.failure {
+                    self.story.readiness_failed(failure, false);
+                }
+                self.redirect(look.address.as_deref());
+                Event::LookEnded { call, up: look.up }
             }
-            Reply::Probed(result) => Event::ProbeEnded { call, listening: result.is_ok() },
+            Reply::LeftoverEnded => Event::LeftoverEnded(call),
+            Reply::Cancelled => Event::Ended(call),
             Reply::MaySleep(result) => {
                 let answer = match result {
                     Ok(SleepVerdict::Sleep) => MaySleep::Yes,
@@ -280,6 +321,14 @@ impl Driver {
                 };
                 Event::MaySleepEnded(call, answer)
             }
+        }
+    }
+
+    /// The plugin that judges readiness has named the target's address.
+    fn redirect(&mut self, address: Option<&str>) {
+        if let Some(target) = address.and_then(Target::parse) {
+            self.story.redirected(&target);
+            self.reach.redirect(Some(target));
         }
     }
 
@@ -318,7 +367,7 @@ impl Driver {
         }
         let fell_asleep = before != Phase::Asleep && self.lifecycle.phase() == Phase::Asleep;
         // At the exit a target is left as it is, and the next run finds it where it was.
-        let left_as_it_is = self.finished && !matches!(event, Event::StopEnded(_, Outcome::Done));
+        let left_as_it_is = self.leaving && !matches!(event, Event::StopEnded(_, Outcome::Done));
         if fell_asleep && !left_as_it_is {
             // Where a plugin found it may be somebody else's by the next start.
             self.reach.redirect(None);
@@ -329,6 +378,7 @@ impl Driver {
         match effect {
             Effect::Ask(call, question) => self.ask(call, question),
             Effect::Cancel(call) => self.calls.cancel(call),
+            Effect::Record(record) => self.recorder.set(record),
             Effect::Judge(id) => {
                 let gate = self.deciders.as_ref().and_then(|deciders| deciders.gate.clone());
                 if let Some(waiter) = self.waiters.get(&id)
@@ -386,12 +436,15 @@ impl Driver {
         if let Question::Start(_) = question {
             // It may begin in the very moment in which the target has fallen asleep.
             self.reach.redirect(None);
+            self.start_began = Instant::now();
         }
         let request = match question {
             Question::Start(cause) => Request::Start(self.cause(cause)),
             Question::Stop(cause) => Request::Stop(self.cause(cause)),
-            Question::Ready(attempt) => Request::Ready(attempt),
-            Question::Probe => Request::Probe,
+            Question::AwaitLeftover => Request::AwaitLeftover,
+            Question::Ready(attempt) => Request::Ready(attempt, self.start_began),
+            Question::Look => Request::Look,
+            Question::FirstLook => Request::FirstLook,
             Question::MaySleep(idle_for) => Request::MaySleep(idle_for),
         };
         self.calls.ask(call, request, deciders, &self.shared.config);

@@ -8,18 +8,27 @@ use tracing::{debug, error, info, warn};
 
 use crate::config::{OnIdlenessError, Target};
 use crate::decide::{Client, Failure};
-use crate::lifecycle::{Cause, News, OverBudget, Reason, WakeLimit};
+use crate::lifecycle::{News, OverBudget, Reason, WakeLimit};
 use crate::service::Shared;
 use crate::service::throttle::Throttle;
 
 /// A start that goes on tells how far it is this often.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(10);
 
+/// How long a target may answer after its stop until that is worth a warning.
+const LINGERS_LONG: Duration = Duration::from_secs(30);
+
 pub(super) struct Story {
     shared: Arc<Shared>,
     /// What the last failure said, until it is told with its consequences.
     failure: Option<Failure>,
     progress: Progress,
+    /// The address of the target that was reported last.
+    address_told: Option<Target>,
+    /// The last failure of the plugin that judges readiness, which is reported once.
+    judge_failure: String,
+    /// What was said last of a target that answers after its stop: how long after it.
+    still_answers_told: Option<Duration>,
     full: Throttle,
     closed: Throttle,
     over_budget: Throttle,
@@ -30,8 +39,6 @@ pub(super) struct Story {
 struct Progress {
     began: Option<Instant>,
     told: Option<Instant>,
-    /// The last failure of the plugin that judges readiness.
-    last: String,
     /// Why the target was not ready when it was last asked for.
     why: String,
 }
@@ -42,6 +49,9 @@ impl Story {
             shared,
             failure: None,
             progress: Progress::default(),
+            address_told: None,
+            judge_failure: String::new(),
+            still_answers_told: None,
             full: Throttle::default(),
             closed: Throttle::default(),
             over_budget: Throttle::default(),
@@ -61,8 +71,8 @@ impl Story {
     pub(super) fn readiness_failed(&mut self, failure: &Failure, for_good: bool) {
         if for_good {
             self.failure = Some(failure.clone());
-        } else if self.progress.last != failure.message {
-            self.progress.last.clone_from(&failure.message);
+        } else if self.judge_failure != failure.message {
+            self.judge_failure.clone_from(&failure.message);
             warn!(service = self.name(), error = %failure, "readiness can't be judged; asking again");
         }
     }
@@ -124,8 +134,57 @@ impl Story {
         );
     }
 
-    /// The target is elsewhere this time.
-    pub(super) fn redirected(&self, target: &Target) {
+    /// The target answers, although its stop was done so long ago.
+    fn still_answers(&mut self, since: Duration) {
+        let is_due = self.still_answers_told.is_none_or(|told| since >= told + PROGRESS_PAUSE);
+        if !is_due {
+            return;
+        }
+        self.still_answers_told = Some(since);
+        let (service, target) = (self.name(), &self.shared.config.target);
+        if since < LINGERS_LONG {
+            info!(
+                service,
+                %target,
+                after = %Short(since),
+                "the stop is done, and the target still answers; waiting until it is down",
+            );
+        } else {
+            warn!(
+                service,
+                %target,
+                after = %Short(since),
+                "the stop said that it was done, and the target still answers. Check that the stop \
+                 stops this server, and that nothing starts it again (a restart policy, a supervisor)",
+            );
+        }
+    }
+
+    /// Dormouse stood still for this time.
+    pub(super) fn stood_still(&self, late: Duration) {
+        warn!(
+            service = self.name(),
+            stood_still_ms = u64::try_from(late.as_millis()).unwrap_or(u64::MAX),
+            "Dormouse was suspended or stopped; deadlines are moved by that time",
+        );
+    }
+
+    /// The target was looked for where the last run has left it.
+    pub(super) fn recalled(&self, target: &Target, found: bool) {
+        let service = self.name();
+        if found {
+            info!(service, %target, "the target is up where it was before the restart");
+        } else {
+            info!(service, %target, "the target is not where it was before the restart");
+        }
+    }
+
+    /// The target is elsewhere this time. Reported once until it is started again.
+    pub(super) fn redirected(&mut self, target: &Target) {
+        if self.address_told.as_ref() == Some(target) {
+            return;
+        }
+        self.address_told = Some(target.clone());
         info!(service = self.name(), %target, "the target is at this address until it sleeps again");
     }
 
@@ -152,6 +211,9 @@ impl Story {
 
     /// Tells what happened. `client` is the one that caused it, if one did.
     pub(super) fn tell(&mut self, news: News, client: Option<Client>) {
+        if let News::StillAnswers(since) = news {
+            return self.still_answers(since);
+        }
         let service = self.shared.config.name.as_str();
         let target = &self.shared.config.target;
         let failure = self.failure.take();
@@ -166,12 +228,13 @@ impl Story {
                 "no client can be served: see the error above; mend it and restart Dormouse",
             ),
             News::Starting(cause) => {
+                self.address_told = None;
                 self.progress = Progress { began: Some(Instant::now()), ..Progress::default() };
                 match client {
                     Some(client) => {
                         info!(service, client = %client.address, "starting the target for a client");
                     }
-                    None => info!(service, cause = word(cause), "starting the target"),
+                    None => info!(service, cause = cause.word(), "starting the target"),
                 }
             }
             News::Started(took) => {
@@ -221,12 +284,30 @@ impl Story {
                     Short(next),
                 );
             }
-            News::UpDespiteFailedStart => {
-                warn!(service, %target, "the target answers although its start failed: it counts as up");
+            News::FoundUp => {
+                warn!(service, %target, "the target was believed to sleep, and is up: adopting it");
             }
+            News::GoingOnWithStart => info!(
+                service,
+                %target,
+                "a start was under way when Dormouse last ended: waiting until the target is ready",
+            ),
+            News::GoingOnWithStop => info!(
+                service,
+                %target,
+                "a stop was under way when Dormouse last ended: waiting until the target is down",
+            ),
             News::TargetGone => {
-                warn!(service, %target, "the target, believed up, does not take clients: it is started again");
+                warn!(service, %target, "the target refused a connection; starting it again");
             }
+            News::DidNotLast { up_for, next } => warn!(
+                service,
+                %target,
+                up_for = %Short(up_for),
+                "the target refused a connection so soon after its start that the start counts as \
+                 failed; the next one begins in {} at the earliest",
+                Short(next),
+            ),
             News::NotReadyAfterAll { next } => warn!(
                 service,
                 %target,
@@ -256,7 +337,8 @@ impl Story {
                 );
             }
             News::Stopping { cause, idle_for } => {
-                info!(service, cause = word(cause), idle = %Short(idle_for), "stopping the target");
+                self.still_answers_told = None;
+                info!(service, cause = cause.word(), idle = %Short(idle_for), "stopping the target");
             }
             News::Stopped(took) => info!(service, took = %Short(took), "the target is stopped"),
             News::StopFailed => {
@@ -268,30 +350,36 @@ impl Story {
                  answers. If it needs longer, raise `stop_timeout`.",
                 Short(self.shared.config.stop_timeout),
             ),
-            News::StillUp(delay) => warn!(
+            // Reported above.
+            News::StillAnswers(_) => {}
+            News::StillUp { next, done: false } => warn!(
                 service,
                 %target,
                 "the target still answers: it counts as up, and the stop is tried again in {}",
-                Short(delay),
+                Short(next),
+            ),
+            News::StillUp { next, done: true } => warn!(
+                service,
+                %target,
+                "the stop said that it was done, and {} later the target still answers: it counts as \
+                 up, and the stop is tried again in {}. Check that the stop stops this server, and \
+                 that nothing starts it again (a restart policy, a supervisor)",
+                Short(self.shared.config.stop_timeout),
+                Short(next),
             ),
             News::DownDespiteFailedStop => {
                 info!(service, %target, "the target does not answer any more: it counts as stopped");
             }
+            News::StopGoesOn => info!(
+                service,
+                "the target is being stopped: Dormouse exits when that is done, after {} at the latest",
+                Short(self.shared.config.stop_timeout),
+            ),
             News::ClosedAtExit(closed) => {
                 info!(service, closed, "clients that waited are closed: Dormouse exits");
             }
         }
         debug!(service, ?news, "news");
-    }
-}
-
-/// The word for a cause, as plugins know it.
-fn word(cause: Cause) -> &'static str {
-    match cause {
-        Cause::Client(_) => "client",
-        Cause::Cooldown => "cooldown",
-        Cause::Exit => "exit",
-        Cause::FailedStart => "failed-start",
     }
 }
 

@@ -14,7 +14,9 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::config::{Decider, OnGateError, OnIdlenessError, PluginId, Service, Wakes};
-use crate::decide::{Answer, Conversation, Gate, Idleness, Judge};
+use tempfile::TempDir;
+
+use crate::decide::{Answer, CallContext, Conversation, Gate, Idleness, Judge, Leftover};
 use crate::lifecycle::Reason;
 use crate::service::dial::Dialer;
 use crate::service::door::Inside;
@@ -33,8 +35,11 @@ enum Step {
     Redirect(Option<&'static str>),
     /// The last run has left an address.
     Recall(&'static str),
-    /// A start that never returns; the flag is raised when it is given up.
-    StartForEver(Arc<AtomicBool>),
+    /// A start that never returns. When it is cancelled, it goes on for this time, and the flag is
+    /// raised at its end.
+    StartForEver(Duration, Arc<AtomicBool>),
+    /// What the last run has left, for this time.
+    Leftover(Duration),
     StartPanics,
 }
 
@@ -52,23 +57,35 @@ impl Script {
 }
 
 impl decide::Lifecycle for Script {
-    fn start(&self, cause: decide::Cause, _: Duration) -> Answer<'_, Result<(), Failure>> {
+    fn start(
+        &self,
+        cause: decide::Cause,
+        _: Duration,
+        context: CallContext,
+    ) -> Answer<'_, Result<(), Failure>> {
         assert!(matches!(cause, decide::Cause::Client(_)));
         match self.next("start") {
             Step::Start(delay, result) => Box::pin(async move {
                 tokio::time::sleep(delay).await;
                 result
             }),
-            Step::StartForEver(given_up) => Box::pin(async move {
-                let _raised = Raise(given_up);
-                std::future::pending().await
+            Step::StartForEver(goes_on, ended) => Box::pin(async move {
+                context.cancelled.cancelled().await;
+                tokio::time::sleep(goes_on).await;
+                ended.store(true, Ordering::SeqCst);
+                Ok(())
             }),
             Step::StartPanics => Box::pin(async { panic!("a defect") }),
             other => panic!("start instead of {other:?}"),
         }
     }
 
-    fn stop(&self, cause: decide::Cause, _: Duration) -> Answer<'_, Result<(), Failure>> {
+    fn stop(
+        &self,
+        cause: decide::Cause,
+        _: Duration,
+        _: CallContext,
+    ) -> Answer<'_, Result<(), Failure>> {
         match self.next("stop") {
             Step::Stop(delay, expected, result) => {
                 assert_eq!(cause, expected);
@@ -80,19 +97,33 @@ impl decide::Lifecycle for Script {
             other => panic!("stop instead of {other:?}"),
         }
     }
+
+    fn await_leftover(&self, _: Leftover, _: CallContext) -> Answer<'_, ()> {
+        match self.next("a leftover") {
+            Step::Leftover(delay) => Box::pin(tokio::time::sleep(delay)),
+            other => panic!("a leftover instead of {other:?}"),
+        }
+    }
 }
 
 impl Judge for Script {
-    fn ready(&self, _: u32) -> Answer<'_, Result<Readiness, Failure>> {
+    /// A look is scripted by the truth about the target, and readiness by the answer.
+    fn ready(&self, _: u32, _: CallContext) -> Answer<'_, Result<Readiness, Failure>> {
         match self.next("ready") {
             Step::Ready(result) => Box::pin(async move { result }),
+            Step::Probe(true) => Box::pin(async { Ok(Readiness::Ready(None)) }),
+            Step::Probe(false) => Box::pin(async { Ok(Readiness::NotYet(String::new())) }),
             other => panic!("ready instead of {other:?}"),
         }
     }
 }
 
 impl Idleness for Script {
-    fn should_sleep(&self, _: Duration) -> Answer<'_, Result<SleepVerdict, Failure>> {
+    fn should_sleep(
+        &self,
+        _: Duration,
+        _: CallContext,
+    ) -> Answer<'_, Result<SleepVerdict, Failure>> {
         match self.next("should-sleep") {
             Step::MaySleep(result) => Box::pin(async move { result }),
             other => panic!("should-sleep instead of {other:?}"),
@@ -107,11 +138,22 @@ impl Gate for Script {
 }
 
 impl Reach for Script {
-    fn probe(&self, _: Duration) -> Answer<'_, Result<Option<TcpStream>, String>> {
+    fn probe(&self) -> Answer<'_, Result<(), String>> {
         match self.next("probe") {
-            Step::Probe(true) => Box::pin(async { Ok(None) }),
+            Step::Probe(true) => Box::pin(async { Ok(()) }),
             Step::Probe(false) => Box::pin(async { Err("refused".to_owned()) }),
             other => panic!("probe instead of {other:?}"),
+        }
+    }
+
+    fn until_ready(&self, _: Instant, mut report: Report) -> Answer<'_, Option<TcpStream>> {
+        match self.next("readiness") {
+            Step::Ready(Ok(Readiness::Ready(None))) => Box::pin(async { None }),
+            Step::Ready(Ok(Readiness::NotYet(why))) => Box::pin(async move {
+                report(why);
+                std::future::pending().await
+            }),
+            other => panic!("readiness instead of {other:?}"),
         }
     }
 
@@ -139,16 +181,10 @@ impl Reach for Script {
     }
 }
 
-struct Raise(Arc<AtomicBool>);
-
-impl Drop for Raise {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
-    }
-}
-
 /// A service on a stage.
 struct Stage {
+    /// Where it writes down what is under way.
+    state_dir: Arc<TempDir>,
     shared: Arc<Shared>,
     script: Arc<Script>,
     driver: JoinHandle<()>,
@@ -205,6 +241,17 @@ impl Stage {
         script: impl IntoIterator<Item = Step>,
         deciders: impl Fn(&Arc<Script>) -> Option<Deciders>,
     ) -> Stage {
+        let state_dir = Arc::new(tempfile::tempdir().unwrap());
+        Stage::in_folder(&state_dir, config, script, deciders)
+    }
+
+    /// The next run after one with the same folder.
+    fn in_folder(
+        state_dir: &Arc<TempDir>,
+        config: Service,
+        script: impl IntoIterator<Item = Step>,
+        deciders: impl Fn(&Arc<Script>) -> Option<Deciders>,
+    ) -> Stage {
         let script = Arc::new(Script(Mutex::new(script.into_iter().collect()), Notify::new()));
         let dialer = Dialer::new(config.target.clone(), config.connect_timeout, None);
         let ground = Ground {
@@ -212,17 +259,24 @@ impl Stage {
             decisions: Handle::current(),
             drivers: TaskTracker::new(),
             paths: Paths::new(Mode::Copy, 1 << 20),
-            state_dir: std::env::temp_dir(),
+            state_dir: state_dir.path().to_owned(),
+            own_listeners: Arc::default(),
         };
         let (shared, inbox) = Shared::new(config, Arc::new(dialer), &ground);
-        let driver = Driver::new(Arc::clone(&shared), inbox, Arc::clone(&script) as _, 0);
-        let boot = super::super::boot(
-            Arc::clone(&shared),
-            Arc::clone(&script) as _,
-            std::future::ready(deciders(&script)),
+        let (name, writers) = (shared.config.name.clone(), ground.drivers.clone());
+        let recorder = Recorder::new(
+            &name,
+            &shared.config.target,
+            &ground.state_dir,
+            writers,
+            Handle::current(),
         );
-        tokio::spawn(boot);
-        Stage { shared, script, driver: tokio::spawn(driver.drive()), next: 1 }
+        let reach = Arc::clone(&script) as _;
+        let driver = Driver::new(Arc::clone(&shared), inbox, reach, Arc::clone(&recorder), 0);
+        let deciders = std::future::ready(deciders(&script));
+        tokio::spawn(super::super::boot(Arc::clone(&shared), recorder, deciders));
+        let state_dir = Arc::clone(state_dir);
+        Stage { state_dir, shared, script, driver: tokio::spawn(driver.drive()), next: 1 }
     }
 
     fn arrive(&mut self) -> Waits {
@@ -324,6 +378,14 @@ fn stop(cause: decide::Cause) -> Step {
     Step::Stop(AT_ONCE, cause, Ok(()))
 }
 
+/// The look that follows a stop.
+const DOWN: Step = Step::Probe(false);
+
+/// A stop after the cool-down, and the look that follows it.
+fn stopped() -> [Step; 2] {
+    [stop(decide::Cause::Cooldown), DOWN]
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_target_is_started_for_its_clients_and_stopped_after_them() {
     let start = Step::Start(Duration::from_secs(20), Ok(()));
@@ -339,7 +401,7 @@ async fn a_target_is_started_for_its_clients_and_stopped_after_them() {
     drop(inside.0);
     advance(Duration::from_secs(100_000)).await;
     assert_eq!(stage.shared.phase(), decide::Phase::Awake);
-    stage.script.0.lock().unwrap().push_back(stop(decide::Cause::Cooldown));
+    stage.script.0.lock().unwrap().extend(stopped());
     drop(inside.1);
     let left = Instant::now();
     stage.played().await;
@@ -357,7 +419,7 @@ async fn clients_who_come_and_go_by_themselves_keep_the_target_up() {
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     assert_eq!(stage.shared.phase(), decide::Phase::Awake);
-    stage.script.0.lock().unwrap().push_back(stop(decide::Cause::Cooldown));
+    stage.script.0.lock().unwrap().extend(stopped());
     stage.played().await;
     assert_eq!(stage.shared.phase(), decide::Phase::Asleep);
     assert!(stage.shared.door.enter().is_none());
@@ -391,13 +453,86 @@ async fn a_permanent_failure_is_not_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_start_that_never_returns_is_given_up_and_undone() {
     let given_up = Arc::new(AtomicBool::new(false));
-    let for_ever = Step::StartForEver(Arc::clone(&given_up));
-    let script = [Step::Probe(false), for_ever, stop(decide::Cause::FailedStart)];
+    let for_ever = Step::StartForEver(AT_ONCE, Arc::clone(&given_up));
+    let script = [Step::Probe(false), for_ever, stop(decide::Cause::FailedStart), DOWN];
     let mut stage = Stage::new(config(), script);
     assert_eq!(stage.arrive().closed().await, Reason::StartTimedOut);
     stage.played().await;
     assert!(given_up.load(Ordering::SeqCst), "the call goes on");
     assert_eq!(stage.shared.phase(), decide::Phase::Asleep);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_17_what_undoes_a_start_waits_for_the_end_of_its_hook() {
+    let ended = Arc::new(AtomicBool::new(false));
+    let stubborn = Step::StartForEver(Duration::from_secs(7), Arc::clone(&ended));
+    let mut stage = Stage::new(config(), [Step::Probe(false), stubborn]);
+    let began = Instant::now();
+    assert_eq!(stage.arrive().closed().await, Reason::StartTimedOut);
+    // An undoing before its end would find nothing in the script, and panic.
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    assert!(!ended.load(Ordering::SeqCst));
+    assert_eq!(stage.shared.phase(), decide::Phase::Stopping);
+    let undone = [stop(decide::Cause::FailedStart), DOWN];
+    stage.script.0.lock().unwrap().extend(undone);
+    stage.played().await;
+    assert!(began.elapsed() >= config().start_timeout + Duration::from_secs(7));
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_10_a_start_that_a_crash_interrupted_goes_on_in_the_next_run() {
+    let judged = |script: &Arc<Script>| idle(script).map(|all| Deciders { idleness: None, ..all });
+    let for_ever = Step::StartForEver(AT_ONCE, Arc::default());
+    let mut before = Stage::new(config(), [Step::Probe(false), for_ever]);
+    let _held = before.arrive();
+    before.played().await;
+    // The crash.
+    before.driver.abort();
+    let left = Step::Leftover(Duration::from_secs(3));
+    let script = [left, not_yet(), ready()];
+    let mut after = Stage::in_folder(&before.state_dir, config(), script, judged);
+    let began = Instant::now();
+    let _inside = after.arrive().admitted().await;
+    assert!(began.elapsed() >= Duration::from_secs(3));
+    after.played().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_10_a_stop_that_a_crash_interrupted_is_looked_at_in_the_next_run() {
+    let judged = |script: &Arc<Script>| idle(script).map(|all| Deciders { idleness: None, ..all });
+    let slow = Step::Stop(Duration::from_secs(60), decide::Cause::Cooldown, Ok(()));
+    let before = Stage::new(config(), [Step::Probe(true), slow]);
+    before.played().await;
+    before.driver.abort();
+    let script = [Step::Leftover(AT_ONCE), Step::Probe(true), DOWN, DOWN];
+    let after = Stage::in_folder(&before.state_dir, config(), script, judged);
+    after.played().await;
+    assert_eq!(after.shared.phase(), decide::Phase::Asleep);
+}
+
+#[tokio::test(start_paused = true)]
+async fn rule_9_a_sleeping_target_that_is_up_all_the_same_is_adopted_and_stopped() {
+    let probe_while_asleep = Some(Duration::from_secs(300));
+    let script = [Step::Probe(false), Step::Probe(false), Step::Probe(true)];
+    let stage = Stage::new(Service { probe_while_asleep, ..config() }, script);
+    let began = Instant::now();
+    stage.played().await;
+    // After 10 s, and then after 10 s more.
+    assert!((20..21).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    assert_eq!(stage.shared.phase(), decide::Phase::Awake);
+    stage.script.0.lock().unwrap().extend(stopped());
+    stage.played().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_without_a_judge_waits_until_the_target_takes_connections() {
+    let alone = |script: &Arc<Script>| {
+        idle(script).map(|all| Deciders { idleness: None, readiness: None, ..all })
+    };
+    let script = [Step::Probe(false), Step::Start(AT_ONCE, Ok(())), ready()];
+    let mut stage = Stage::with(config(), script, alone);
+    let _inside = stage.arrive().admitted().await;
+    stage.played().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -415,6 +550,8 @@ async fn a_refused_client_has_the_target_started_again() {
     let mut stage = Stage::new(config(), [Step::Probe(true)]);
     stage.played().await;
     let inside = stage.shared.door.enter().expect("the door is open");
+    // Long enough that its start counts as a success.
+    tokio::time::sleep(Duration::from_secs(60)).await;
     stage.script.0.lock().unwrap().extend([Step::Start(AT_ONCE, Ok(())), ready()]);
     let refusal = Refusal { period: inside.period(), waited: Duration::ZERO };
     let mut client = stage.wait(Some(refusal));
@@ -431,6 +568,7 @@ async fn the_address_that_a_plugin_names_holds_until_the_target_sleeps() {
         Step::Ready(Ok(elsewhere)),
         Step::Redirect(Some("10.9.8.7:6")),
         stop(decide::Cause::Cooldown),
+        DOWN,
         Step::Redirect(None),
     ];
     let mut stage = Stage::new(config(), script);
@@ -445,6 +583,7 @@ async fn an_address_of_the_last_run_is_where_the_target_is_looked_for_first() {
         Step::Redirect(Some("10.9.8.7:6")),
         Step::Probe(true),
         stop(decide::Cause::Cooldown),
+        DOWN,
         Step::Redirect(None),
     ];
     Stage::new(config(), script).played().await;
@@ -459,6 +598,7 @@ async fn a_target_that_is_not_at_the_address_of_the_last_run_is_looked_for_at_it
         Step::Redirect(None),
         Step::Probe(true),
         stop(decide::Cause::Cooldown),
+        DOWN,
     ];
     Stage::new(config(), script).played().await;
 }
@@ -498,7 +638,7 @@ async fn an_address_is_forgotten_where_a_start_follows_a_stop_at_once() {
     let mut stage = Stage::new(config(), script);
     drop(stage.arrive().admitted().await);
     stage.played().await;
-    let next = [Step::Redirect(None), Step::Start(AT_ONCE, Ok(())), ready()];
+    let next = [DOWN, Step::Redirect(None), Step::Start(AT_ONCE, Ok(())), ready()];
     stage.script.0.lock().unwrap().extend(next);
     let _inside = stage.arrive().admitted().await;
     stage.played().await;
@@ -513,6 +653,7 @@ async fn idleness_that_fails_keeps_the_target_up_for_another_cool_down_if_the_co
             Step::MaySleep(Err(failure(FailureKind::Broken))),
             Step::MaySleep(Ok(SleepVerdict::Sleep)),
             stop(decide::Cause::Cooldown),
+            DOWN,
         ];
         let cooldown = Duration::from_secs(cooldown);
         let began = Instant::now();
@@ -526,8 +667,13 @@ async fn idleness_that_fails_keeps_the_target_up_for_another_cool_down_if_the_co
 #[tokio::test(start_paused = true)]
 async fn a_wake_beyond_the_budget_closes_its_client_and_starts_nothing() {
     let wakes = Wakes { per_client_per_hour: Some(1), per_hour: None };
-    let script =
-        [Step::Probe(false), Step::Start(AT_ONCE, Ok(())), ready(), stop(decide::Cause::Cooldown)];
+    let script = [
+        Step::Probe(false),
+        Step::Start(AT_ONCE, Ok(())),
+        ready(),
+        stop(decide::Cause::Cooldown),
+        DOWN,
+    ];
     let mut stage = Stage::new(Service { wakes, ..config() }, script);
     drop(stage.arrive_from("2001:db8::1").admitted().await);
     stage.played().await;
@@ -556,6 +702,7 @@ async fn idleness_may_keep_the_target_up_and_its_failure_does_not() {
         Step::MaySleep(Ok(SleepVerdict::StayAwake(Duration::from_secs(3600)))),
         Step::MaySleep(Err(failure(FailureKind::Broken))),
         stop(decide::Cause::Cooldown),
+        DOWN,
     ];
     let began = Instant::now();
     let stage = Stage::with(config(), script, idle);
@@ -587,7 +734,7 @@ async fn a_gate_judges_before_anything_is_started() {
 
 #[tokio::test(start_paused = true)]
 async fn one_client_too_many_is_closed() {
-    let for_ever = Step::StartForEver(Arc::default());
+    let for_ever = Step::StartForEver(AT_ONCE, Arc::default());
     let config = Service { max_held: 2, ..config() };
     let mut stage = Stage::new(config, [Step::Probe(false), for_ever]);
     let _held = (stage.arrive(), stage.arrive());
@@ -596,7 +743,7 @@ async fn one_client_too_many_is_closed() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_waits_longer_than_hold_timeout() {
-    let for_ever = Step::StartForEver(Arc::default());
+    let for_ever = Step::StartForEver(AT_ONCE, Arc::default());
     let config = Service { hold_timeout: Duration::from_secs(30), ..config() };
     let mut stage = Stage::new(config, [Step::Probe(false), for_ever]);
     let began = Instant::now();
@@ -606,7 +753,7 @@ async fn nobody_waits_longer_than_hold_timeout() {
 
 #[tokio::test(start_paused = true)]
 async fn without_deciders_clients_are_refused() {
-    let mut stage = Stage::with(config(), [Step::Probe(false)], |_| None);
+    let mut stage = Stage::with(config(), [], |_| None);
     let mut early = stage.arrive();
     assert_eq!(early.closed().await, Reason::Unusable);
     assert_eq!(stage.arrive().closed().await, Reason::Unusable);
@@ -629,7 +776,7 @@ async fn at_the_exit_the_target_is_stopped_after_its_last_client() {
 #[tokio::test(start_paused = true)]
 async fn at_the_exit_a_start_that_runs_is_given_up() {
     let given_up = Arc::new(AtomicBool::new(false));
-    let for_ever = Step::StartForEver(Arc::clone(&given_up));
+    let for_ever = Step::StartForEver(AT_ONCE, Arc::clone(&given_up));
     let mut stage = Stage::new(config(), [Step::Probe(false), for_ever]);
     let mut client = stage.arrive();
     stage.played().await;

@@ -53,7 +53,7 @@ fn a_plugin_that_traps_in_every_call_is_told_from_the_target() {
         trial.client_is_closed();
         trial.told_once(&["the gate failed", "crashed in `should-wake`: it gave up with a panic"]);
         trial.told_once(&["the start failed", "crashed in `start`: it gave up with a panic"]);
-        trial.told(&["the target answers although its start failed"]);
+        trial.told(&["the target was believed to sleep, and is up"]);
         // Awake, without a single answer of the plugin; and never stopped by it.
         trial.client_is_served();
         trial.told_once(&["could not ask whether the target may sleep", "`should-sleep`"]);
@@ -67,11 +67,12 @@ fn a_plugin_that_traps_in_every_call_is_told_from_the_target() {
 #[test]
 fn a_ready_that_is_taken_back_while_it_loops_is_nobody_elses_defect() {
     let ordeal = Ordeal::new("readiness", &Guest::bare().readiness(LOOP));
-    let ordeal = ordeal.limit("cpu", "1m").limit("call", "1m").set("start_timeout", "500ms");
+    let ordeal = ordeal.limit("cpu", "1m").limit("call", "3s").set("start_timeout", "500ms");
     let log = ordeal.endure(|trial| {
         trial.client_is_closed();
         trial.told_once(&["the target was not ready after 500ms"]);
     });
-    let judged = log.iter().find(|line| line.contains("readiness can't be judged"));
-    assert_eq!(judged, None, "it was asked no more");
+    // The look at the boot came first, and took as long as a call may.
+    let judged = log.iter().filter(|line| line.contains("readiness can't be judged")).count();
+    assert_eq!(judged, 1, "in the start it was asked no more");
 }

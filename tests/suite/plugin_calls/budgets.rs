@@ -127,7 +127,10 @@ async fn waiting_ends_at_the_deadline_of_the_call() {
     let failure = ready(&deciders).await.unwrap_err();
     assert!(began.elapsed() >= Duration::from_millis(200));
     insta::assert_snapshot!(broken(&failure), @"the plugin `p` did not return from `ready` within 200ms. If it needs longer, raise `limits.call` in `[plugins.p]`");
-    let failure = deciders.lifecycle.stop(Cause::Cooldown, Duration::from_millis(200)).await;
+    let failure = deciders
+        .lifecycle
+        .stop(Cause::Cooldown, Duration::from_millis(200), CallContext::detached())
+        .await;
     insta::assert_snapshot!(broken(&failure.unwrap_err()), @"the plugin `p` did not return from `stop` within 200ms. If it needs longer, raise `stop_timeout` in `[services.s]`");
 }
 

@@ -89,7 +89,10 @@ async fn a_command_is_ended_before_its_call_so_that_the_plugin_can_say_so() {
     let mut stage = Stage::new(&guest.build());
     grant(stage.plugin(), "/bin/sleep", None);
     let deciders = stage.deciders().await;
-    let answer = deciders.lifecycle.start(Cause::Operator, Duration::from_millis(300)).await;
+    let answer = deciders
+        .lifecycle
+        .start(Cause::Operator, Duration::from_millis(300), CallContext::detached())
+        .await;
     assert_eq!(answer.unwrap_err().message, "the plugin `p`: 2");
 }
 
@@ -108,7 +111,7 @@ async fn a_start_that_is_given_up_leaves_no_command_behind() {
     let host = stage.host();
     let deciders = host.deciders(&stage.config, &stage.config.services[0]).await.unwrap();
     let process = {
-        let mut given_up = deciders.lifecycle.start(Cause::Operator, LONG);
+        let mut given_up = deciders.lifecycle.start(Cause::Operator, LONG, CallContext::detached());
         tokio::select! {
             answer = &mut given_up => panic!("the start ended: {answer:?}"),
             pid = content(&file) => Path::new("/proc").join(pid.trim()),
@@ -120,7 +123,7 @@ async fn a_start_that_is_given_up_leaves_no_command_behind() {
 }
 
 /// What stands in a file, once it is there.
-async fn content(file: &Path) -> String {
+pub(super) async fn content(file: &Path) -> String {
     let deadline = Instant::now() + LONG;
     loop {
         if let Ok(text) = fs::read_to_string(file) {

@@ -75,14 +75,24 @@ async fn a_deadline_is_counted_whether_the_plugin_or_the_service_notices_it_firs
     stage.plugin().limits.cpu = LONG;
     let (host, deciders) = at_work(&stage).await;
     let cause = || Cause::Client(client());
-    drop(deciders.lifecycle.start(cause(), LONG));
+    drop(deciders.lifecycle.start(cause(), LONG, CallContext::detached()));
     assert_eq!(counts(&host), Counts::default(), "never begun");
     for (after, late) in [(LONG / 2, 0), (LONG - Duration::from_millis(300), 1)] {
-        let mut call = deciders.lifecycle.start(cause(), LONG);
+        let mut call = deciders.lifecycle.start(cause(), LONG, CallContext::detached());
         assert!(poll_once(&mut call).await.is_none());
         tokio::time::advance(after).await;
         drop(call);
         assert_eq!(counts(&host).late, late, "taken back after {after:?}");
+    }
+    for (after, late) in [(LONG / 2, 1), (LONG - Duration::from_millis(300), 2)] {
+        let context = CallContext::detached();
+        let cancelled = context.cancelled.clone();
+        let mut call = deciders.lifecycle.start(cause(), LONG, context);
+        assert!(poll_once(&mut call).await.is_none());
+        tokio::time::advance(after).await;
+        cancelled.cancel();
+        assert!(call.await.is_err());
+        assert_eq!(counts(&host).late, late, "cancelled after {after:?}");
     }
 }
 

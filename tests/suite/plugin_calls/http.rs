@@ -245,7 +245,10 @@ async fn is_given_up(answer: &str, give_up: impl AsyncFnOnce(&Deciders, &mut Ser
 }
 
 async fn too_late(deciders: &Deciders, server: &mut Server) {
-    let answer = deciders.lifecycle.start(Cause::Operator, Duration::from_millis(500)).await;
+    let answer = deciders
+        .lifecycle
+        .start(Cause::Operator, Duration::from_millis(500), CallContext::detached())
+        .await;
     assert!(broken(&answer.unwrap_err()).contains("start"));
     assert_eq!(server.heads().len(), 1);
 }
@@ -264,7 +267,7 @@ async fn a_body_that_never_ends_ends_with_the_call() {
 async fn a_call_that_is_dropped_leaves_no_connection() {
     is_given_up("", async |deciders: &Deciders, server: &mut Server| {
         tokio::select! {
-            answer = deciders.lifecycle.start(Cause::Operator, LONG) => panic!("{answer:?}"),
+            answer = deciders.lifecycle.start(Cause::Operator, LONG, CallContext::detached()) => panic!("{answer:?}"),
             () = until(|| server.heads().len() == 1) => {}
         }
     })

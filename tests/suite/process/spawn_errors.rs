@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
-use dormouse::plugin::process::{Command, Runner};
+use dormouse::plugin::process::{Command, Exit, Runner};
 
 use crate::support::process::shell;
 
@@ -187,6 +187,22 @@ async fn a_file_that_somebody_writes_to() {
         folder.complaint("hook").await,
         "cannot run `DIR/hook`: somebody is writing to it. Try again when the file is complete"
     );
+}
+
+#[tokio::test]
+async fn a_file_that_is_complete_after_some_milliseconds() {
+    let folder = Folder::with_hook(b"#!/bin/sh\nexit 3\n", 0o755);
+    let hook = folder.path().join("hook");
+    let open = fs::OpenOptions::new().append(true).open(&hook).unwrap();
+    let program = hook.display().to_string();
+    let command = Command { program, arguments: vec![], ..shell("") };
+    let close = async {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        drop(open);
+    };
+    let runner = Runner::new();
+    let (output, ()) = tokio::join!(runner.run(command), close);
+    assert_eq!(output.unwrap().exit, Exit::Status(3));
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ fn rule_14_listeners_close_and_open_connections_may_finish() {
     let client = scene.client();
     client.ask("hello");
     dormouse.signal(Signal::TERM);
-    dormouse.await_line("SIGTERM: exiting; clients inside have 10s to finish");
+    dormouse.await_line("SIGTERM: exiting; clients inside have 5s to finish");
     scene.until("nobody listens", || Client::try_connect(scene.listen()).is_err());
     client.ask("let me finish");
     client.finish();
@@ -155,8 +155,24 @@ fn a_server_that_keeps_its_hooks_output_is_not_waited_for_and_outlives_dormouse(
 }
 
 #[test]
-fn rule_14_a_stop_that_runs_at_the_exit_is_ended_and_the_target_left_as_it_is() {
+fn rule_14_a_stop_that_runs_at_the_exit_may_finish() {
+    let scene = Scene::new().set("cooldown", "100ms").hook("stop", "await_file saved; halt");
+    let scene = scene.set_global("drain", "100ms");
+    let mut dormouse = scene.run();
+    scene.client().ask("hello");
+    scene.until("the stop hook runs", || scene.hooks().len() == 2);
+    dormouse.signal(Signal::TERM);
+    dormouse.await_line("the target is being stopped: Dormouse exits when that is done");
+    assert!(scene.is_up());
+    scene.touch("saved");
+    assert!(dormouse.await_end().success());
+    assert!(!scene.is_up());
+}
+
+#[test]
+fn rule_14_a_stop_that_runs_at_the_exit_has_no_more_than_stop_timeout() {
     let scene = Scene::new().set("cooldown", "100ms").hook("stop", "sleep 1000; halt");
+    let scene = scene.set("stop_timeout", "500ms");
     let mut dormouse = scene.run();
     scene.client().ask("hello");
     scene.until("the stop hook runs", || scene.hooks().len() == 2);

@@ -215,6 +215,43 @@ impl Scene {
         dormouse
     }
 
+    /// The same with signals ignored that Dormouse inherits so, as under `nohup`.
+    pub(crate) fn run_ignoring(&self, signals: &[&str]) -> Dormouse<'_> {
+        self.write_config();
+        let ignored = format!("--ignore-signal={}", signals.join(","));
+        let mut env = Command::new("env");
+        let dormouse =
+            Dormouse::run(self, env.args([&ignored, env!("CARGO_BIN_EXE_dormouse"), "run"]));
+        self.await_listeners(&dormouse);
+        dormouse
+    }
+
+    /// The same as the first process of a PID namespace, whose parent [`Dormouse`] is then. `None`,
+    /// after a message, where no namespace can be made.
+    pub(crate) fn run_as_first_process(&self) -> Option<Dormouse<'_>> {
+        let mut unshare = Command::new("unshare");
+        if !rustix::process::geteuid().is_root() {
+            unshare.args(["--user", "--map-root-user"]);
+        }
+        unshare.args(["--pid", "--fork", "--kill-child", "--mount-proc"]);
+        let mut trial = Command::new(unshare.get_program());
+        let trial = trial.args(unshare.get_args()).arg("true").output();
+        if !trial.is_ok_and(|output| output.status.success()) {
+            #[allow(
+                clippy::print_stderr,
+                reason = "for the person who reads why nothing was tested"
+            )]
+            {
+                eprintln!("skipped: `unshare --pid` can't make a PID namespace here");
+            }
+            return None;
+        }
+        self.write_config();
+        let dormouse = Dormouse::run(self, unshare.args([env!("CARGO_BIN_EXE_dormouse"), "run"]));
+        self.await_listeners(&dormouse);
+        Some(dormouse)
+    }
+
     fn await_listeners(&self, dormouse: &Dormouse<'_>) {
         for _ in self.config["services"].as_table().expect("a table") {
             dormouse.await_line("listening");
