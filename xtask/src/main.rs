@@ -9,6 +9,7 @@ mod files;
 mod guest;
 mod languages;
 mod lock;
+mod model;
 mod plugins;
 mod readme;
 mod test;
@@ -27,6 +28,10 @@ Commands:
                      `bench --help` says more
   chaos [OPTIONS]    runs the binary between clients, hooks and targets that fail at random, and
                      counts broken invariants; `chaos --help` says more
+  orders             tries every order of threads at the door that counts clients
+  mutants [ARGUMENTS]
+                     changes the lifecycle and the door in every way, and sees whether their tests
+                     notice; arguments go to `cargo mutants`
   plugins            builds the embedded components and writes their lock files
   plugins --check    fails if an embedded component is not what its sources say
   plugins LANG...    builds and tests the plugin of examples/plugins/ in these languages, from
@@ -50,6 +55,8 @@ fn main() -> ExitCode {
         ["chaos", rest @ ..] => chaos::run(rest),
         #[cfg(not(target_os = "linux"))]
         ["chaos", ..] => Err("`chaos` needs Linux: it reads /proc".to_owned()),
+        ["orders"] => model::orders(),
+        ["mutants", rest @ ..] => model::mutants(rest),
         ["plugins"] => plugins::build(),
         ["plugins", "--check"] => plugins::check(),
         ["plugins", languages @ ..] => languages::run(languages),

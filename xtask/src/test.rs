@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold, on a machine with nothing but a Rust toolchain.
 
 use crate::cargo::{self, announce, cargo};
-use crate::{languages, plugins};
+use crate::{languages, model, plugins};
 
 /// Runs all tests; `arguments` go to the test runner.
 pub fn run(arguments: &[&str]) -> Result<(), String> {
@@ -15,6 +15,7 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
     cargo::run(&mut guests, "testing the guest components")?;
 
     languages::build_and_test("rust")?;
+    model::orders()?;
 
     // One profile for all of it, so that the compiler of plugins is built once.
     if !cargo::has_subcommand("nextest") {
