@@ -9,7 +9,7 @@ use super::{Cause, Effect, Lifecycle, Rest, State, Turn};
 
 impl Lifecycle {
     pub(super) fn start_ended(&mut self, turn: &mut Turn, answered: Call, outcome: Outcome) {
-        let State::Starting { start } = self.state else { return };
+        let State::Starting { start, .. } = self.state else { return };
         if !start.is(answered) {
             return;
         }
@@ -22,8 +22,11 @@ impl Lifecycle {
     /// What an earlier Dormouse has left of a start or a stop is gone. How it ended is not known, so
     /// it counts as done, and the target shows whether it was.
     pub(super) fn leftover_ended(&mut self, turn: &mut Turn, answered: Call) {
-        self.start_ended(turn, answered, Outcome::Done);
         match self.state {
+            State::Starting { start, undo: true } if start.is(answered) => {
+                self.state = State::RollingBack { locking: false };
+            }
+            State::Starting { .. } => self.start_ended(turn, answered, Outcome::Done),
             // Nobody may look, so the stop is ordered once more.
             State::Stopping { stop, idle_since }
                 if stop.is(answered) && !turn.policy.verifies_stop =>
@@ -37,7 +40,6 @@ impl Lifecycle {
             State::Booting
             | State::FirstLook(_)
             | State::Asleep { .. }
-            | State::Starting { .. }
             | State::AwaitingReady { .. }
             | State::RollingBack { .. }
             | State::Awake { .. }

@@ -14,11 +14,12 @@ impl Lifecycle {
                     let look = PendingCall::Due(Question::FirstLook, turn.policy.answer_timeout);
                     self.state = State::FirstLook(look);
                 }
-                UnderWay::Start => {
-                    turn.tell(News::GoingOnWithStart);
+                UnderWay::Start | UnderWay::CancelledStart => {
+                    let undo = under_way == UnderWay::CancelledStart;
+                    turn.tell(if undo { News::UndoingStart } else { News::GoingOnWithStart });
                     let start =
                         PendingCall::Due(Question::AwaitLeftover, turn.policy.start_timeout);
-                    self.state = State::Starting { start };
+                    self.state = State::Starting { start, undo };
                     self.look_at_new(turn);
                 }
                 UnderWay::Stop => {

@@ -85,7 +85,7 @@ impl Lifecycle {
         match &mut self.state {
             State::FirstLook(pending)
             | State::Asleep { look: Poll::Asking(pending), .. }
-            | State::Starting { start: pending }
+            | State::Starting { start: pending, .. }
             | State::AwaitingReady { question: Poll::Asking(pending), .. }
             | State::Awake { rest: Rest::Judging { question: pending, .. }, .. }
             | State::Stopping { stop: pending, .. }

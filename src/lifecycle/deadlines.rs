@@ -18,7 +18,7 @@ impl Lifecycle {
                 start.into_iter().chain(look.deadline()).min()
             }
             State::FirstLook(pending)
-            | State::Starting { start: pending }
+            | State::Starting { start: pending, .. }
             | State::Stopping { stop: pending, .. }
             | State::Draining { stop: Some(pending), .. }
             | State::FinalStop { stop: pending }

@@ -100,7 +100,11 @@ enum State {
         refuses: bool,
     },
     /// The start call runs → AwaitingReady, Asleep, RollingBack.
-    Starting { start: PendingCall },
+    Starting {
+        start: PendingCall,
+        /// It was cancelled by an earlier Dormouse.
+        undo: bool,
+    },
     /// The start call is done and readiness is asked → Awake, Asleep, RollingBack.
     AwaitingReady { since: Moment, until: Moment, attempt: u32, question: Poll },
     /// A start has timed out. Its calls end, then the door is locked → Stopping, Awake.
@@ -291,7 +295,7 @@ impl Lifecycle {
         turn.tell(News::Starting(cause));
         turn.act(Effect::Record(Record::Starting(cause)));
         let start = PendingCall::Due(Question::Start(cause), turn.policy.start_timeout);
-        self.state = State::Starting { start };
+        self.state = State::Starting { start, undo: false };
     }
 
     /// Opens the door and lets in everybody who waits for the target. The cool-down begins if

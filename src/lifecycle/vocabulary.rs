@@ -149,6 +149,8 @@ pub enum UnderWay {
     Nothing,
     /// A start.
     Start,
+    /// A start that was cancelled: nothing more is to be expected of it.
+    CancelledStart,
     /// A stop.
     Stop,
 }
@@ -352,6 +354,8 @@ pub enum News {
     FoundUp,
     /// An earlier Dormouse has ended in the middle of a start.
     GoingOnWithStart,
+    /// An earlier Dormouse has ended while it cancelled a start.
+    UndoingStart,
     /// An earlier Dormouse has ended in the middle of a stop.
     GoingOnWithStop,
     /// The target, believed awake, refused a client.

@@ -146,10 +146,12 @@ impl Recorder {
                 None
             }
         };
-        let under_way = match content.as_ref().map(|content| content.phase) {
-            None | Some(RecordedPhase::Up) => UnderWay::Nothing,
-            Some(RecordedPhase::Starting) => UnderWay::Start,
-            Some(RecordedPhase::Stopping) => UnderWay::Stop,
+        let known = content.as_ref().map(|content| (content.phase, content.leftover.cancelled));
+        let under_way = match known {
+            None | Some((RecordedPhase::Up, _)) => UnderWay::Nothing,
+            Some((RecordedPhase::Starting, false)) => UnderWay::Start,
+            Some((RecordedPhase::Starting, true)) => UnderWay::CancelledStart,
+            Some((RecordedPhase::Stopping, _)) => UnderWay::Stop,
         };
         self.entry().content = content;
         under_way
@@ -454,6 +456,9 @@ mod tests {
         assert!(after.leftover().cancelled);
         after.set(Record::Starting(Cause::Cooldown));
         assert!(!after.leftover().cancelled);
+        after.set_cancelled();
+        after.flushed().await;
+        assert_eq!(recorder(folder.path()).load(), UnderWay::CancelledStart);
     }
 
     #[tokio::test]

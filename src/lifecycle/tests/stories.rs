@@ -721,6 +721,17 @@ fn rule_10_a_hook_that_an_earlier_dormouse_left_is_ended_when_its_time_is_up() {
 }
 
 #[test]
+fn rule_10_a_start_that_was_cancelled_is_undone_and_not_waited_for() {
+    let mut story = Story::new(policy());
+    story.tell(0, arrived(A), &[]);
+    story.tell(0, Booted(UnderWay::CancelledStart), &[Ask(Call(0), AwaitLeftover)]);
+    story.tell(1, LeftoverEnded(Call(0)), &[LockDoor]);
+    story.tell(1, DoorLocked, &[Ask(Call(1), Stop(Cause::FailedStart))]);
+    story.tell(1, StopEnded(Call(1), Outcome::Done), &[Ask(Call(2), Look)]);
+    story.tell(1, looked(2, false), &[Ask(Call(3), Start(Cause::Client(A)))]);
+}
+
+#[test]
 fn rule_10_a_stop_that_was_under_way_is_looked_at_before_it_is_believed() {
     let mut story = Story::new(policy());
     story.tell(0, Booted(UnderWay::Stop), &[Ask(Call(0), AwaitLeftover)]);
@@ -914,6 +925,48 @@ fn a_start_that_was_done_while_the_machine_was_suspended_is_not_undone() {
     story.tell(1, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
     let effects = [OpenDoor(Period(1)), Admit(A, Period(1))];
     story.tell(50, ReadyEnded(Call(1), Ready::Yes), &effects);
+}
+
+#[test]
+fn the_next_deadline_is_that_of_the_state_or_of_the_client_that_waits_longest() {
+    let policy = Policy { start_timeout: Duration::from_secs(20), ..policy() };
+    let mut story = Story::asleep(policy);
+    assert_eq!(story.lifecycle.deadline(), None);
+    story.tell(1, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    assert_eq!(story.lifecycle.deadline(), Some(seconds(9)), "its hold_timeout");
+    story.tell(2, Left(A), &[]);
+    assert_eq!(story.lifecycle.deadline(), Some(seconds(21)), "the start_timeout");
+    story.tell(3, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
+    assert_eq!(story.lifecycle.deadline(), Some(seconds(21)));
+    story.tell(3, ReadyEnded(Call(1), Ready::NotYet), &[]);
+    assert_eq!(story.lifecycle.deadline(), Some(seconds(4)), "the pause");
+}
+
+#[test]
+fn a_cool_down_is_reported_where_nobody_waited_for_the_target_and_only_there() {
+    let cooling_down = Tell(News::CoolingDown(Duration::from_secs(4)));
+    for stays in [true, false] {
+        let mut story = Story::asleep(policy());
+        story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+        if !stays {
+            story.tell(0, Left(A), &[]);
+        }
+        story.tell(0, StartEnded(Call(0), Outcome::Done), &[Ask(Call(1), AskReady(1))]);
+        let told = story.step(0, ReadyEnded(Call(1), Ready::Yes));
+        assert_eq!(told.contains(&cooling_down), !stays, "{told:?}");
+    }
+}
+
+#[test]
+fn who_passed_the_gate_and_did_not_stay_is_known_until_its_start() {
+    let mut story = Story::asleep(Policy { gated: true, ..policy() });
+    story.lifecycle.start_backoff.until = seconds(5);
+    story.tell(0, arrived(A), &[Judge(A)]);
+    assert_eq!(story.lifecycle.wanted(), None);
+    story.tell(0, Passed { client: A, stays: false }, &[]);
+    assert_eq!(story.lifecycle.wanted(), Some(A));
+    story.tell(5, Tick, &[Ask(Call(0), Start(Cause::Client(A)))]);
+    assert_eq!(story.lifecycle.wanted(), None);
 }
 
 // The wake budget.

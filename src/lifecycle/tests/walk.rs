@@ -51,6 +51,8 @@ struct World {
     ending: Option<(Call, Question)>,
     /// What is written down.
     record: Record,
+    /// That the call which is recorded was cancelled is written down as well.
+    cancelled: bool,
     /// A hook that an earlier Dormouse has started, and that still runs.
     leftover: Option<Hook>,
     /// Whether the target runs.
@@ -132,6 +134,7 @@ impl World {
             questions: BTreeMap::new(),
             ending: None,
             record: Record::Asleep,
+            cancelled: false,
             leftover: None,
             up: false,
             misled: false,
@@ -166,6 +169,7 @@ impl World {
     fn under_way(&self) -> UnderWay {
         match self.record {
             Record::Asleep | Record::Up => UnderWay::Nothing,
+            Record::Starting(_) if self.cancelled => UnderWay::CancelledStart,
             Record::Starting(_) => UnderWay::Start,
             Record::Stopping(_) => UnderWay::Stop,
         }
@@ -334,6 +338,7 @@ impl World {
         *self = World {
             now: self.now,
             record: self.record,
+            cancelled: self.cancelled,
             leftover: hook.filter(|_| hook_lives),
             up: self.up,
             misled: self.misled,
@@ -417,11 +422,18 @@ impl World {
                 assert_eq!(self.ending, None, "cancelled beside another");
                 let question = self.questions.remove(&call);
                 let question = question.unwrap_or_else(|| panic!("{call:?} is not open"));
+                self.cancelled |= matches!(
+                    question,
+                    Question::Start(_) | Question::Stop(_) | Question::AwaitLeftover
+                );
                 // Without an answer nobody knows, until somebody looks again.
                 self.misled |= matches!(question, Question::Look | Question::FirstLook);
                 self.ending = Some((call, question));
             }
-            Effect::Record(record) => self.record = record,
+            Effect::Record(record) => {
+                self.record = record;
+                self.cancelled = false;
+            }
             Effect::Judge(client) => {
                 assert!(policy.gated);
                 let waits = self.clients.contains(&Place::Waiting(client));
@@ -756,7 +768,7 @@ impl World {
             State::Asleep { look, pause, certain, refuses } => {
                 State::Asleep { look: poll(look), pause, certain, refuses }
             }
-            State::Starting { start } => State::Starting { start: pending(start) },
+            State::Starting { start, undo } => State::Starting { start: pending(start), undo },
             State::AwaitingReady { until, question, .. } => State::AwaitingReady {
                 since: present,
                 until: moment(until),
@@ -816,7 +828,8 @@ fn name(state: &State) -> &'static str {
         State::Booting => "Booting",
         State::FirstLook(_) => "FirstLook",
         State::Asleep { .. } => "Asleep",
-        State::Starting { start: PendingCall::Due(..) } => "Starting, after a cancelled call",
+        State::Starting { undo: true, .. } => "Starting, to be undone",
+        State::Starting { start: PendingCall::Due(..), .. } => "Starting, after a cancelled call",
         State::Starting { .. } => "Starting",
         State::AwaitingReady { .. } => "AwaitingReady",
         State::RollingBack { .. } => "RollingBack",
@@ -875,6 +888,7 @@ fn walk(title: &str, policy: &Policy) -> Reached {
         "FirstLook",
         "Asleep",
         "Starting",
+        "Starting, to be undone",
         "AwaitingReady",
         "RollingBack",
         "Awake, occupied",

@@ -292,6 +292,11 @@ impl Story {
                 %target,
                 "a start was under way when Dormouse last ended: waiting until the target is ready",
             ),
+            News::UndoingStart => info!(
+                service,
+                %target,
+                "a start was cancelled when Dormouse last ended: undoing it",
+            ),
             News::GoingOnWithStop => info!(
                 service,
                 %target,

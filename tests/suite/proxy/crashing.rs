@@ -66,3 +66,19 @@ fn rule_17_what_is_left_of_a_cancelled_hook_is_ended_by_the_next_dormouse() {
     scene.client().ask("hello again");
     assert!(!scene.path("overlap").exists(), "a start hook ran beside what was left of a stop");
 }
+
+#[test]
+fn rule_10_a_start_that_an_exit_cut_off_is_undone_and_begun_again_for_the_next_client() {
+    let scene = Scene::new().hook("start", "[ -e go ] || { touch waits; sleep 1000; }; launch");
+    let mut first = scene.run();
+    let client = scene.client();
+    scene.until("the start hook waits", || scene.path("waits").exists());
+    first.terminate();
+    drop((first, client));
+
+    scene.touch("go");
+    let dormouse = scene.run();
+    dormouse.await_line("a start was cancelled when Dormouse last ended: undoing it");
+    scene.client().ask("hello");
+    assert_eq!(scene.hooks(), ["start client", "stop failed-start", "start client"]);
+}
