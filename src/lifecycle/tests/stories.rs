@@ -969,6 +969,78 @@ fn who_passed_the_gate_and_did_not_stay_is_known_until_its_start() {
     assert_eq!(story.lifecycle.wanted(), None);
 }
 
+#[test]
+fn a_client_that_comes_after_a_deadline_which_nobody_noticed_is_not_held_to_it() {
+    let mut story = Story::asleep(policy());
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    // Only the start that timed out closes its clients.
+    story.tell(7, arrived(B), &[Cancel(Call(0)), Close(A, Reason::StartTimedOut)]);
+    assert_eq!(story.lifecycle.waiting(), 1);
+}
+
+#[test]
+fn rule_8_the_first_client_in_a_back_off_is_reported_and_no_other() {
+    let mut story = Story::asleep(policy());
+    story.lifecycle.start_backoff.until = seconds(5);
+    story.news(1, arrived(A), News::BackingOff(Duration::from_secs(4)));
+    let told = story.step(2, arrived(B));
+    assert!(!told.iter().any(|effect| matches!(effect, Tell(News::BackingOff(_)))), "{told:?}");
+}
+
+#[test]
+fn who_passed_the_gate_and_stays_is_held_and_not_remembered() {
+    let mut story = Story::asleep(Policy { gated: true, ..policy() });
+    story.lifecycle.start_backoff.until = seconds(5);
+    story.tell(0, arrived(A), &[Judge(A)]);
+    story.tell(0, Passed { client: A, stays: true }, &[]);
+    assert_eq!(story.lifecycle.wanted(), None);
+    // So nothing is started for it once it has hung up.
+    story.tell(1, Left(A), &[]);
+    story.tell(5, Tick, &[]);
+}
+
+#[test]
+fn rule_14_stop_on_exit_stops_a_target_that_is_not_certain_to_sleep() {
+    for (done, last) in [(true, Finish), (false, Ask(Call(4), Stop(Cause::Exit)))] {
+        let mut story = Story::awake(Policy { stop_on_exit: true, ..policy() });
+        story.tell(10, vacant(10), &[]);
+        story.tell(14, Tick, &[LockDoor]);
+        story.tell(14, DoorLocked, &[Ask(Call(2), Stop(Cause::Cooldown))]);
+        let outcome = if done { Outcome::Done } else { failed() };
+        story.tell(14, StopEnded(Call(2), outcome), &[Ask(Call(3), Look)]);
+        story.tell(14, Exit, &[Cancel(Call(3)), ShutDoor]);
+        story.tell(14, Drained, &[]);
+        story.tell(14, Ended(Call(3)), &[last]);
+    }
+    let mut story = Story::asleep(Policy { stop_on_exit: true, ..policy() });
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    let effects = [Close(A, Reason::StartFailed), Ask(Call(1), Look)];
+    story.tell(1, StartEnded(Call(0), failed()), &effects);
+    story.tell(1, Exit, &[Cancel(Call(1)), ShutDoor]);
+    story.tell(1, Drained, &[]);
+    story.tell(1, Ended(Call(1)), &[Ask(Call(2), Stop(Cause::Exit))]);
+}
+
+#[test]
+fn rule_14_clients_that_waited_at_the_exit_are_counted() {
+    for waits in [true, false] {
+        let mut story = Story::asleep(policy());
+        if waits {
+            story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+        }
+        let told = story.step(1, Exit);
+        assert_eq!(told.contains(&Tell(News::ClosedAtExit(1))), waits, "{told:?}");
+        assert!(!told.contains(&Tell(News::ClosedAtExit(0))), "{told:?}");
+    }
+}
+
+#[test]
+fn rule_9_a_target_whose_last_client_has_left_after_it_was_believed_gone_is_looked_at() {
+    let mut story = Story::asleep(policy());
+    story.tell(5, vacant(5), &[Ask(Call(0), Look)]);
+    story.tell(5, looked(0, true), &[OpenDoor(Period(1))]);
+}
+
 // The wake budget.
 
 /// At most so many wakes within 100 seconds, by all and by each.
@@ -1040,6 +1112,19 @@ fn a_client_that_wakes_and_is_closed_is_a_wake_like_any_other() {
     story.tell(50, arrived(B), &[Judge(B)]);
     story.news(50, Passed { client: B, stays: false }, over(B, WakeLimit::All, 50));
     assert_eq!(story.lifecycle.deadline(), None, "nothing is left of it");
+}
+
+#[test]
+fn a_passer_whose_wake_is_over_the_budget_does_not_take_the_place_of_another() {
+    let mut story = Story::awake(budget(None, Some(1)));
+    sleep(&mut story, 10, 2);
+    story.policy.gated = true;
+    story.lifecycle.start_backoff.until = seconds(20);
+    story.tell(11, arrived(B), &[Judge(B)]);
+    story.tell(11, Passed { client: B, stays: false }, &[]);
+    story.tell(12, arrived_from(C, A), &[Judge(C)]);
+    story.tell(12, Passed { client: C, stays: false }, &[]);
+    assert_eq!(story.lifecycle.wanted(), Some(B));
 }
 
 #[test]
