@@ -1022,6 +1022,18 @@ fn rule_14_stop_on_exit_stops_a_target_that_is_not_certain_to_sleep() {
 }
 
 #[test]
+fn rule_10_a_stop_at_the_exit_stays_recorded_until_somebody_has_looked() {
+    for verifies_stop in [true, false] {
+        let mut story = Story::awake(Policy { stop_on_exit: true, verifies_stop, ..policy() });
+        story.tell(1, Exit, &[ShutDoor]);
+        story.tell(3, Drained, &[Ask(Call(2), Stop(Cause::Exit))]);
+        let told = story.step(4, StopEnded(Call(2), Outcome::Done));
+        let forgotten = told.contains(&Effect::Record(Record::Asleep));
+        assert_eq!(forgotten, !verifies_stop, "{told:?}");
+    }
+}
+
+#[test]
 fn rule_14_clients_that_waited_at_the_exit_are_counted() {
     for waits in [true, false] {
         let mut story = Story::asleep(policy());
