@@ -17,6 +17,7 @@ pub(super) fn exports(config: &Config) -> Result<Vec<Result<Exports, Complaint>>
         .enable_all()
         .build()
         .map_err(|error| cannot(&error))?;
+    let _inside = runtime.enter();
     let host = Host::new(config).map_err(|error| cannot(&error))?;
     Ok(runtime.block_on(async {
         let mut all = Vec::new();

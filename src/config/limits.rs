@@ -18,6 +18,12 @@ pub(super) fn read(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limi
     };
     let memory = size("memory", 1 << 20..=4 << 30, "from 1MiB to 4GiB");
     let memory = table.take_or("memory", default.memory, memory, faults);
+    let memories = count(1000, "from 1 to 1000");
+    let memories = table.take_or("memories", default.memories, memories, faults);
+    let tables = count(10_000, "from 1 to 10000");
+    let tables = table.take_or("tables", default.tables, tables, faults);
+    let instances = count(10_000, "from 1 to 10000");
+    let instances = table.take_or("instances", default.instances, instances, faults);
     let cpu = table.take_or("cpu", default.cpu, time, faults);
     let call = table.take_or("call", default.call, time, faults);
     let output = size("output", 1 << 10..=1 << 20, "from 1KiB to 1MiB");
@@ -32,9 +38,14 @@ pub(super) fn read(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limi
     let handles = table.take_or("handles", default.handles, handles, faults);
     let children = count(1024, "from 1 to 1024");
     let children = table.take_or("children", default.children, children, faults);
+    let threads = count(64, "from 1 to 64");
+    let threads = table.take_or("threads", default.threads, threads, faults);
     table.finish(faults);
     Some(Limits {
         memory: memory?,
+        memories: memories?,
+        tables: tables?,
+        instances: instances?,
         cpu: cpu?,
         call: call?,
         output: output?,
@@ -43,6 +54,7 @@ pub(super) fn read(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limi
         requests: requests?,
         handles: handles?,
         children: children?,
+        threads: threads?,
     })
 }
 

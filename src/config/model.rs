@@ -307,6 +307,12 @@ pub struct FolderGrant {
 pub struct Limits {
     /// The memory of one instance, in bytes.
     pub memory: usize,
+    /// How many linear memories one instance may have; each reserves 4 GiB of addresses.
+    pub memories: usize,
+    /// How many tables one instance may have.
+    pub tables: usize,
+    /// How many core instances the component may be made of.
+    pub instances: usize,
     /// The CPU time of one call.
     pub cpu: Duration,
     /// The time of one call of `ready`, `should-wake` or `should-sleep`.
@@ -323,12 +329,17 @@ pub struct Limits {
     pub handles: usize,
     /// How many processes it may keep beyond a call for one service.
     pub children: usize,
+    /// How many threads may wait for files, names and the start of commands on its behalf.
+    pub threads: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Limits {
             memory: 64 << 20,
+            memories: 16,
+            tables: 256,
+            instances: 256,
             cpu: Duration::from_secs(1),
             call: Duration::from_secs(10),
             output: 16 << 10,
@@ -337,6 +348,7 @@ impl Default for Limits {
             requests: 16,
             handles: 256,
             children: 16,
+            threads: 8,
         }
     }
 }

@@ -1,9 +1,13 @@
-//! What one call may use up: CPU time, time on the wall, memory.
+//! What one call may use up: CPU time, and time on the wall.
 //!
-//! Three mechanisms, because no one of them is enough. A guest that *computes* is interrupted by the
+//! Two mechanisms, because neither is enough. A guest that *computes* is interrupted by the
 //! engine's clock, which looks at the CPU time that the call has used. A guest that *waits* in a
 //! host function uses no CPU and is not interrupted: a timer on the wall ends it, by dropping the
-//! call. A guest that *grows* asks [`Memory`] for each page.
+//! call. (A guest that *grows* is held to its [memory](super::memory).)
+//!
+//! The calls of one decider take turns: one of them computes at a time, and gives its turn away at
+//! each tick of the clock. So hundreds of clients at a busy gate hold up a `start` of the same plugin
+//! by a tick, and not by hundreds.
 //!
 //! CPU time is measured and not counted in ticks: it is the time of the thread on its core while
 //! the call was polled. So a guest is not charged for what it waited for, nor for a busy machine.
@@ -12,11 +16,14 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
-use wasmtime::{ResourceLimiter, Store, Trap, UpdateDeadline};
+use tokio_util::sync::PollSemaphore;
+use wasmtime::{Store, UpdateDeadline};
 
 use super::process::Scope;
 
@@ -40,22 +47,13 @@ pub(super) enum Ending {
 #[error("the CPU time is used up")]
 pub(super) struct CpuSpent;
 
-/// The reason of a trap: the memory of the instance is used up.
-#[derive(Debug, thiserror::Error)]
-#[error("the memory is used up")]
-pub(super) struct MemorySpent;
-
-/// Did a guest end for want of memory? The limit of a heap with garbage collection comes as a trap of its
-/// own, in place of [`MemorySpent`].
-pub(super) fn is_memory_spent(error: &wasmtime::Error) -> bool {
-    error.is::<MemorySpent>() || error.downcast_ref() == Some(&Trap::AllocationTooLarge)
-}
-
 /// The allowance of an instance. Each call on it begins with a full one.
 #[derive(Debug)]
 pub(super) struct Allowance {
     /// The CPU time of one call.
     cpu: Duration,
+    /// One permit for all calls that take turns with this one.
+    turns: Arc<Semaphore>,
     /// CPU time used in polls of this call that are over, in nanoseconds.
     used: AtomicU64,
     /// The thread's CPU time at the beginning of the poll that runs, in nanoseconds.
@@ -65,10 +63,11 @@ pub(super) struct Allowance {
 }
 
 impl Allowance {
-    /// An allowance with so much CPU time a call.
-    pub(super) fn new(cpu: Duration) -> Arc<Allowance> {
+    /// An allowance with so much CPU time a call, used in `turns` of one permit.
+    pub(super) fn new(cpu: Duration, turns: &Arc<Semaphore>) -> Arc<Allowance> {
         Arc::new(Allowance {
             cpu,
+            turns: Arc::clone(turns),
             used: AtomicU64::new(0),
             poll_began: AtomicU64::new(0),
             waits_for_command: AtomicBool::new(false),
@@ -105,7 +104,9 @@ impl Allowance {
         self.used.store(0, Ordering::Relaxed);
         self.waits_for_command.store(false, Ordering::Relaxed);
         let mut call = pin!(call);
+        let mut turns = PollSemaphore::new(Arc::clone(&self.turns));
         let mut metered = pin!(std::future::poll_fn(|context| {
+            let Poll::Ready(_turn) = turns.poll_acquire(context) else { return Poll::Pending };
             self.poll_began.store(thread_cpu_time(), Ordering::Relaxed);
             let answer = call.as_mut().poll(context);
             self.used.fetch_add(self.current_poll(), Ordering::Relaxed);
@@ -151,93 +152,57 @@ fn thread_cpu_time() -> u64 {
     u64::try_from(Duration::try_from(time).unwrap_or_default().as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The memory of one instance: all its linear memories and tables together.
-#[derive(Debug)]
-pub(super) struct Memory {
-    limit: usize,
-    used: usize,
-}
-
-/// What an element of a table costs, in bytes.
-const TABLE_ELEMENT: usize = size_of::<usize>();
-
-impl Memory {
-    /// A cap of `limit` bytes.
-    pub(super) fn new(limit: usize) -> Memory {
-        Memory { limit, used: 0 }
-    }
-
-    /// What is in use, in bytes. Memories only grow, so it is the peak as well.
-    pub(super) fn used(&self) -> usize {
-        self.used
-    }
-
-    fn grow(&mut self, by: usize) -> wasmtime::Result<bool> {
-        match self.used.checked_add(by) {
-            Some(used) if used <= self.limit => {
-                self.used = used;
-                Ok(true)
-            }
-            // Few guests survive an allocation that fails, and none can say why it did: a trap here
-            // becomes a sentence that names the limit.
-            Some(_) | None => Err(MemorySpent.into()),
-        }
-    }
-}
-
-impl ResourceLimiter for Memory {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            // The guest's own limit: it asked for this answer.
-            return Ok(false);
-        }
-        self.grow(desired.saturating_sub(current))
-    }
-
-    fn table_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        if maximum.is_some_and(|maximum| desired > maximum) {
-            return Ok(false);
-        }
-        self.grow(desired.saturating_sub(current).saturating_mul(TABLE_ELEMENT))
-    }
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
     use tokio::sync::Notify;
 
-    #[test]
-    fn the_memory_of_an_instance_is_the_sum_of_its_parts() {
-        let mut memory = Memory::new(1000);
-        assert!(memory.memory_growing(0, 400, None).unwrap());
-        assert!(memory.memory_growing(0, 400, None).unwrap());
-        assert!(memory.table_growing(0, 25, None).unwrap());
-        assert!(memory.memory_growing(400, 401, None).unwrap_err().is::<MemorySpent>());
+    fn turns() -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(1))
     }
 
-    #[test]
-    fn a_guest_that_reaches_its_own_maximum_is_told_so_and_lives() {
-        let mut memory = Memory::new(1000);
-        assert!(!memory.memory_growing(0, 400, Some(300)).unwrap());
-        assert!(!memory.table_growing(0, 4, Some(3)).unwrap());
-        assert!(memory.memory_growing(0, 1000, None).unwrap());
+    #[tokio::test]
+    async fn calls_that_compute_take_turns_and_others_wait_for_one_of_them() {
+        // Three that compute for many ticks, all with the same turns, and one that comes later.
+        let (turns, computing, most) = (turns(), AtomicUsize::new(0), AtomicUsize::new(0));
+        let compute = async |ticks: u32| {
+            let allowance = Allowance::new(Duration::from_secs(1), &turns);
+            let call = async {
+                for _ in 0..ticks {
+                    let now = computing.fetch_add(1, Ordering::Relaxed) + 1;
+                    most.fetch_max(now, Ordering::Relaxed);
+                    computing.fetch_sub(1, Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                }
+                Ok(())
+            };
+            let deadline = Instant::now() + Duration::from_secs(60);
+            allowance.spend(deadline, &Scope::default(), call).await.unwrap();
+        };
+        let done = AtomicUsize::new(0);
+        let long = async || {
+            compute(1000).await;
+            done.fetch_add(1, Ordering::Relaxed);
+        };
+        let short = async {
+            tokio::task::yield_now().await;
+            compute(2).await;
+            assert_eq!(
+                done.load(Ordering::Relaxed),
+                0,
+                "it did not wait for the end of the others"
+            );
+        };
+        tokio::join!(long(), long(), long(), short);
+        assert_eq!(most.load(Ordering::Relaxed), 1, "one computes at a time");
     }
 
     #[tokio::test(start_paused = true)]
     async fn waiting_uses_no_cpu_time() {
-        let allowance = Allowance::new(Duration::from_millis(50));
+        let allowance = Allowance::new(Duration::from_millis(50), &turns());
         let deadline = Instant::now() + Duration::from_secs(60);
         let call = async {
             tokio::time::sleep(Duration::from_secs(30)).await;
@@ -249,7 +214,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_waits_for_ever_is_late_at_its_deadline() {
-        let allowance = Allowance::new(Duration::from_secs(1));
+        let allowance = Allowance::new(Duration::from_secs(1), &turns());
         let began = Instant::now();
         let deadline = began + Duration::from_secs(10);
         let call = std::future::pending::<wasmtime::Result<()>>();
@@ -262,7 +227,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_waits_for_the_end_of_a_command_may_overrun_its_deadline() {
-        let (allowance, scope) = (Allowance::new(Duration::from_secs(1)), Scope::default());
+        let (allowance, scope) =
+            (Allowance::new(Duration::from_secs(1), &turns()), Scope::default());
         let deadline = Instant::now() + Duration::from_secs(10);
         let call = async {
             allowance.wait_for_command();
@@ -275,7 +241,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_command_that_has_ended_while_time_stood_still_is_not_late() {
-        let (allowance, scope) = (Allowance::new(Duration::from_secs(1)), Scope::default());
+        let (allowance, scope) =
+            (Allowance::new(Duration::from_secs(1), &turns()), Scope::default());
         let (command, ended) = (scope.enter(), Notify::new());
         let deadline = Instant::now() + Duration::from_secs(10);
         let call = async {
@@ -298,7 +265,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_does_not_answer_after_its_command_is_late() {
-        let (allowance, scope) = (Allowance::new(Duration::from_secs(1)), Scope::default());
+        let (allowance, scope) =
+            (Allowance::new(Duration::from_secs(1), &turns()), Scope::default());
         let began = Instant::now();
         let call = async {
             allowance.wait_for_command();

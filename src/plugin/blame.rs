@@ -13,10 +13,11 @@ use wasmtime_wasi::{I32Exit, ResourceTableError};
 use crate::config::Limits;
 use crate::decide::{Failure, FailureKind};
 
-use super::allowance::{CpuSpent, Ending, is_memory_spent};
+use super::allowance::{CpuSpent, Ending};
 use super::bindings::types;
 use super::grants;
 use super::guest::{CROSSING, Worker};
+use super::memory::{MemoriesSpent, ShareSpent, counted, is_memory_spent};
 use super::text;
 
 /// The longest time that a plugin may ask for. Longer ones are cut to it: times are added to a
@@ -93,6 +94,26 @@ impl Call<'_> {
                     memory(limits)
                 ),
                 format!("If it needs more, raise {}", self.limit("memory")),
+            ),
+            Ending::Trapped(error)
+                if error.is::<MemoriesSpent>() || counted(error) == Some("memory") =>
+            {
+                (
+                    format!("wanted more than {} linear memories in `{function}`", limits.memories),
+                    format!("If it needs more, raise {}", self.limit("memories")),
+                )
+            }
+            Ending::Trapped(error) if error.is::<ShareSpent>() => (
+                format!(
+                    "got no linear memory in `{function}`: its calls hold {} of those that this \
+                     process can have (`vm.max_map_count`), which is its share",
+                    error.downcast_ref::<ShareSpent>().map_or(0, |spent| spent.0)
+                ),
+                format!("Lower `max_gates` of its services, or {}", self.limit("memories")),
+            ),
+            Ending::Trapped(error) if let Some(count) = counted(error) => (
+                format!("wanted more {count}s in `{function}` than one component may have"),
+                format!("If it needs more, raise {}", self.limit(&format!("{count}s"))),
             ),
             Ending::Trapped(error) if holds_too_much(error) => (
                 format!(

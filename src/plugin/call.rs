@@ -25,7 +25,7 @@ use wasmtime::Store;
 
 use crate::decide::{CALL_VARIABLE, CallContext, Failure, FailureKind};
 
-use super::allowance::{Allowance, CpuSpent, Ending, is_memory_spent};
+use super::allowance::{Allowance, CpuSpent, Ending};
 use super::bindings::types;
 use super::blame::{Call, DeadlineKey};
 use super::counters::End;
@@ -34,6 +34,7 @@ use super::engine::Ticker;
 use super::exports::Loaded;
 use super::guest::{Guest, Worker};
 use super::journal::Noted;
+use super::memory::{is_count_spent, is_memory_spent};
 use super::process::Scope;
 
 /// How much earlier than its deadline a call may have been taken back for being late.
@@ -65,17 +66,51 @@ impl Caller {
         Question { function, deadline, deadline_key: DeadlineKey::Call }
     }
 
-    /// A store in which an instance of `loaded` can be made.
+    /// Makes a call on the thread of the plugin. Dropping the future ends the call there.
     ///
     /// # Errors
     ///
-    /// If something that is granted is not there any more.
-    pub(super) fn store(&self, loaded: &Loaded) -> Result<Store<Guest>, Failure> {
-        let store = Guest::store(loaded.pre.engine(), &self.worker, Instant::now());
-        store.map_err(|fault| Failure {
+    /// What the call answers, and if all threads of the plugin hang.
+    pub(super) async fn on_its_thread<T, F>(
+        &self,
+        call: impl FnOnce(Caller) -> F,
+    ) -> Result<T, Failure>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Failure>> + Send + 'static,
+    {
+        let threads = &self.worker.resources.threads;
+        if let Some(count) = threads.stuck() {
+            return Err(self.stuck(count));
+        }
+        threads.run(call(self.clone())).await
+    }
+
+    fn stuck(&self, count: usize) -> Failure {
+        Failure {
             kind: FailureKind::TryAgain(None),
-            message: format!("{} can't be called: {fault}", self.worker.who()),
-        })
+            message: format!(
+                "{} can't be called: all {count} threads that may wait for files on its behalf hang \
+                 (`limits.threads`). Is there a file system that does not answer in its `allow.read` or \
+                 `allow.write`, or a named pipe that no program opens?",
+                self.worker.who()
+            ),
+        }
+    }
+
+    /// A store in which an instance of `loaded` can be made.
+    pub(super) fn store(&self, loaded: &Loaded) -> Store<Guest> {
+        Guest::store(loaded.pre.engine(), &self.worker, Instant::now())
+    }
+
+    /// Drops a store where that can hang, if it can: closing a file of its may.
+    pub(super) fn discard(&self, store: Store<Guest>) {
+        let allow = &self.worker.plugin.allow;
+        if allow.read.is_empty() && allow.write.is_empty() {
+            drop(store);
+        } else {
+            self.worker.resources.threads.discard(store);
+        }
     }
 
     /// Begins a call on the instance in `store`.
@@ -192,6 +227,9 @@ impl Begun {
     }
 
     fn count(&self, end: End) {
+        if end == End::Late {
+            self.worker.resources.threads.probe();
+        }
         let Worker { counters, plugin, .. } = &*self.worker;
         counters.end(plugin, self.question.function, end);
     }
@@ -203,7 +241,9 @@ impl Begun {
             Ending::Late if self.allowance.waits_for_command() => Some(End::LateForCommand),
             Ending::Late => Some(End::Late),
             Ending::Trapped(error) if error.is::<CpuSpent>() => Some(End::OutOfCpu),
-            Ending::Trapped(error) if is_memory_spent(error) => Some(End::OutOfMemory),
+            Ending::Trapped(error) if is_memory_spent(error) || is_count_spent(error) => {
+                Some(End::OutOfMemory)
+            }
             Ending::Trapped(_) => Some(End::Crashed),
         }
     }
@@ -219,6 +259,9 @@ impl Begun {
 impl Drop for Begun {
     fn drop(&mut self) {
         self.scope.end();
+        if !self.ended {
+            self.worker.resources.threads.probe();
+        }
         if !self.ended
             && let Some(end) = self.end_of(&self.cancellation())
         {

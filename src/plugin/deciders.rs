@@ -36,7 +36,6 @@ impl PluginLifecycle {
         deadline: Duration,
         context: CallContext,
     ) -> Result<(), Failure> {
-        let Self { caller } = self;
         let question = match order {
             Order::Start => {
                 Question { function: "start", deadline, deadline_key: DeadlineKey::Start }
@@ -44,20 +43,25 @@ impl PluginLifecycle {
             Order::Stop => Question { function: "stop", deadline, deadline_key: DeadlineKey::Stop },
         };
         let cause = types::Cause::from(cause);
-        let loaded = caller.current.loaded();
-        let mut store = caller.store(&loaded)?;
-        let begun = caller.begin(&mut store, question, context);
-        let answer = async {
-            let functions = functions(&loaded.lifecycle)?;
-            let instance = loaded.pre.instantiate_async(&mut store).await?;
-            let guest = functions.load(&mut store, &instance)?;
-            match order {
-                Order::Start => guest.call_start(&mut store, &caller.service, &cause).await,
-                Order::Stop => guest.call_stop(&mut store, &caller.service, &cause).await,
-            }
+        let call = |caller: Caller| async move {
+            let loaded = caller.current.loaded();
+            let mut store = caller.store(&loaded);
+            let begun = caller.begin(&mut store, question, context);
+            let answer = async {
+                let functions = functions(&loaded.lifecycle)?;
+                let instance = loaded.pre.instantiate_async(&mut store).await?;
+                let guest = functions.load(&mut store, &instance)?;
+                match order {
+                    Order::Start => guest.call_start(&mut store, &caller.service, &cause).await,
+                    Order::Stop => guest.call_stop(&mut store, &caller.service, &cause).await,
+                }
+            };
+            let answer = caller.wait(&begun, answer).await;
+            let answer = caller.judge(begun, store.data(), answer, |_, done| Ok(done));
+            caller.discard(store);
+            answer
         };
-        let answer = caller.wait(&begun, answer).await;
-        caller.judge(begun, store.data(), answer, |_, done| Ok(done))
+        self.caller.on_its_thread(call).await
     }
 }
 
@@ -100,11 +104,10 @@ pub(super) struct PluginJudge {
 
 impl Judge for PluginJudge {
     fn ready(&self, attempt: u32, context: CallContext) -> Answer<'_, Result<Readiness, Failure>> {
-        Box::pin(async move {
-            let Self { caller } = self;
+        Box::pin(self.caller.on_its_thread(move |caller| async move {
             let question = caller.question("ready");
             let loaded = caller.current.loaded();
-            let mut store = caller.store(&loaded)?;
+            let mut store = caller.store(&loaded);
             let begun = caller.begin(&mut store, question, unnoted(context));
             let answer = async {
                 let functions = functions(&loaded.readiness)?;
@@ -113,8 +116,10 @@ impl Judge for PluginJudge {
                 guest.call_ready(&mut store, &caller.service, attempt).await
             };
             let answer = caller.wait(&begun, answer).await;
-            caller.judge(begun, store.data(), answer, answers::readiness)
-        })
+            let answer = caller.judge(begun, store.data(), answer, answers::readiness);
+            caller.discard(store);
+            answer
+        }))
     }
 }
 
@@ -129,12 +134,11 @@ impl Idleness for PluginIdleness {
         idle_for: Duration,
         context: CallContext,
     ) -> Answer<'_, Result<SleepVerdict, Failure>> {
-        Box::pin(async move {
-            let Self { caller } = self;
+        Box::pin(self.caller.on_its_thread(move |caller| async move {
             let question = caller.question("should-sleep");
             let idle_for = u64::try_from(idle_for.as_millis()).unwrap_or(u64::MAX);
             let loaded = caller.current.loaded();
-            let mut store = caller.store(&loaded)?;
+            let mut store = caller.store(&loaded);
             let begun = caller.begin(&mut store, question, unnoted(context));
             let answer = async {
                 let functions = functions(&loaded.idleness)?;
@@ -143,8 +147,11 @@ impl Idleness for PluginIdleness {
                 guest.call_should_sleep(&mut store, &caller.service, idle_for).await
             };
             let answer = caller.wait(&begun, answer).await;
-            caller.judge(begun, store.data(), answer, |_, answer| Ok(answers::idleness(answer)))
-        })
+            let idleness = |_: &Call<'_>, answer| Ok(answers::idleness(answer));
+            let answer = caller.judge(begun, store.data(), answer, idleness);
+            caller.discard(store);
+            answer
+        }))
     }
 }
 
@@ -170,42 +177,74 @@ struct PluginConversation {
     client: types::Client,
     /// Here only between questions: if one ends without an answer, or is dropped, its instance is
     /// gone with it.
-    instance: Option<(Store<Guest>, gate::Guest)>,
+    instance: Option<Instance>,
+}
+
+/// An instance that has answered `more`.
+struct Instance {
+    store: Store<Guest>,
+    guest: gate::Guest,
 }
 
 impl PluginConversation {
-    async fn ask(&mut self, phase: Phase, data: &[u8]) -> Result<Reply, Failure> {
-        let Self { caller, client, instance } = self;
-        let question = caller.question("should-wake");
-        let loaded = caller.current.loaded();
-        let (mut store, guest) = match instance.take() {
-            Some((store, guest)) => (store, Some(guest)),
-            None => (caller.store(&loaded)?, None),
-        };
-        let begun = caller.begin(&mut store, question, CallContext::detached());
-        let answer = async {
-            let guest = match guest {
-                Some(guest) => guest,
-                None => {
-                    let functions = functions(&loaded.gate)?;
-                    let instance = loaded.pre.instantiate_async(&mut store).await?;
-                    functions.load(&mut store, &instance)?
-                }
-            };
-            let reply = guest
-                .call_should_wake(&mut store, &caller.service, client, phase.into(), data)
-                .await?;
-            Ok(reply.map(|reply| (reply, guest)))
-        };
-        let answer = caller.wait(&begun, answer).await;
-        let check = |call: &Call<'_>, (reply, guest)| {
-            answers::reply(call, reply, data.len()).map(|reply| (reply, guest))
-        };
-        let (reply, guest) = caller.judge(begun, store.data(), answer, check)?;
-        if reply.verdict == Verdict::More {
-            *instance = Some((store, guest));
-        }
+    async fn ask(&mut self, phase: Phase, data: Vec<u8>) -> Result<Reply, Failure> {
+        let (client, instance) = (self.client.clone(), self.instance.take());
+        let call = |caller: Caller| ask(caller, client, instance, phase, data);
+        let (reply, instance) = self.caller.on_its_thread(call).await?;
+        self.instance = instance;
         Ok(reply)
+    }
+}
+
+impl Drop for PluginConversation {
+    fn drop(&mut self) {
+        if let Some(Instance { store, guest: _ }) = self.instance.take() {
+            self.caller.worker.resources.threads.discard(store);
+        }
+    }
+}
+
+/// Asks about a client. The instance comes back if it is to be asked again.
+async fn ask(
+    caller: Caller,
+    client: types::Client,
+    instance: Option<Instance>,
+    phase: Phase,
+    data: Vec<u8>,
+) -> Result<(Reply, Option<Instance>), Failure> {
+    let question = caller.question("should-wake");
+    let loaded = caller.current.loaded();
+    let (mut store, guest) = match instance {
+        Some(Instance { store, guest }) => (store, Some(guest)),
+        None => (caller.store(&loaded), None),
+    };
+    let begun = caller.begin(&mut store, question, CallContext::detached());
+    let answer = async {
+        let guest = match guest {
+            Some(guest) => guest,
+            None => {
+                let functions = functions(&loaded.gate)?;
+                let instance = loaded.pre.instantiate_async(&mut store).await?;
+                functions.load(&mut store, &instance)?
+            }
+        };
+        let service = &caller.service;
+        let reply =
+            guest.call_should_wake(&mut store, service, &client, phase.into(), &data).await?;
+        Ok(reply.map(|reply| (reply, guest)))
+    };
+    let answer = caller.wait(&begun, answer).await;
+    let check = |call: &Call<'_>, (reply, guest)| {
+        answers::reply(call, reply, data.len()).map(|reply| (reply, guest))
+    };
+    match caller.judge(begun, store.data(), answer, check) {
+        Ok((reply, guest)) if reply.verdict == Verdict::More => {
+            Ok((reply, Some(Instance { store, guest })))
+        }
+        ended => {
+            caller.discard(store);
+            ended.map(|(reply, _)| (reply, None))
+        }
     }
 }
 
@@ -215,6 +254,6 @@ impl Conversation for PluginConversation {
         phase: Phase,
         data: &'a [u8],
     ) -> Answer<'a, Result<Reply, Failure>> {
-        Box::pin(self.ask(phase, data))
+        Box::pin(self.ask(phase, data.to_vec()))
     }
 }

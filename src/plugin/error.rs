@@ -22,6 +22,9 @@ pub enum HostError {
     /// The thread that interrupts plugins did not start.
     #[error("the clock of the plugins can't be started: {0}. Are too many threads running?")]
     Clock(io::Error),
+    /// There is no tokio runtime.
+    #[error("there is no tokio runtime in which commands could be watched")]
+    NoRuntime,
 }
 
 /// A plugin can't be loaded. `Display` says why and what would help.
@@ -64,6 +67,12 @@ pub enum LoadFault {
          folder"
     )]
     Missing,
+    /// The plugin's threads can't be started.
+    #[error(
+        "its threads can't be started: {0}. Raise the limit of tasks (`TasksMax=` under systemd, \
+         `ulimit -u`) or of open files (`LimitNOFILE=`, `ulimit -n`)"
+    )]
+    Threads(io::Error),
     /// The file can't be read.
     #[error("it can't be read: {0}. Dormouse needs permission to read it and to enter its folders")]
     Unreadable(io::Error),

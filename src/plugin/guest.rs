@@ -2,9 +2,9 @@
 //!
 //! The store is where all grants are applied: what a guest is given is what is put in here.
 
-use std::io;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use wasmtime::{Engine, Store};
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
@@ -12,12 +12,14 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::config::{self, Plugin};
 
-use super::allowance::{Allowance, Memory};
+use super::allowance::Allowance;
 use super::children::Children;
 use super::counters::{self, Counters};
-use super::grants::{self, Denial, FolderFault};
-use super::http::{Hooks, Trust};
+use super::grants::{self, Denial};
+use super::http::Hooks;
+use super::memory::{Memory, MemoryLimits};
 use super::process::{Runner, Scope};
+use super::resources::Resources;
 use super::sockets;
 use super::state_store::Space;
 use super::stdio::Stream;
@@ -46,8 +48,10 @@ pub(super) struct Worker {
     pub(super) warnings: Arc<grants::Warnings>,
     pub(super) counters: Arc<Counters>,
     pub(super) runner: Runner,
-    /// Whose certificates it trusts.
-    pub(super) trust: Arc<Trust>,
+    /// What all services share that have this plugin.
+    pub(super) resources: Arc<Resources>,
+    /// One permit for the call that computes; see [`Allowance`].
+    pub(super) turns: Arc<Semaphore>,
     /// Who takes down what the calls do, on an author's bench.
     pub(super) recorder: Option<Arc<Recorder>>,
 }
@@ -92,15 +96,7 @@ pub(super) struct Guest {
 
 impl Guest {
     /// A store for a new instance of `worker`, with nothing in it that the config does not grant.
-    ///
-    /// # Errors
-    ///
-    /// If a folder is granted that can't be opened.
-    pub(super) fn store(
-        engine: &Engine,
-        worker: &Arc<Worker>,
-        deadline: Instant,
-    ) -> Result<Store<Guest>, FolderFault> {
+    pub(super) fn store(engine: &Engine, worker: &Arc<Worker>, deadline: Instant) -> Store<Guest> {
         let limits = &worker.plugin.limits;
         let voice = Voice::new(&worker.plugin.name, &worker.service.name, limits.log_lines);
         let voice = Arc::new(voice.heard_by(worker.recorder.as_ref()));
@@ -109,18 +105,26 @@ impl Guest {
         let mut resources = ResourceTable::new();
         resources.set_max_capacity(limits.handles);
         let guest = Guest {
-            wasi: wasi(worker, &stdout, &stderr)?,
+            wasi: wasi(worker, &stdout, &stderr),
             http: Hooks::context(),
             requests: Hooks::new(worker, &voice),
             worker: Arc::clone(worker),
-            allowance: Allowance::new(limits.cpu),
+            allowance: Allowance::new(limits.cpu, &worker.turns),
             deadline,
             scope: Scope::default(),
             mark: String::new(),
             voice,
             stderr,
             stdout,
-            memory: Memory::new(limits.memory),
+            memory: Memory::new(
+                MemoryLimits {
+                    bytes: limits.memory,
+                    memories: limits.memories,
+                    tables: limits.tables,
+                    instances: limits.instances,
+                },
+                &worker.resources.memories,
+            ),
             resources,
         };
         let mut store = Store::new(engine, guest);
@@ -130,7 +134,7 @@ impl Guest {
         store.set_max_component_handles(limits.handles.saturating_mul(HANDLES));
         let allowance = Arc::clone(&store.data().allowance);
         allowance.attach(&mut store);
-        Ok(store)
+        store
     }
 
     /// The memory of the instance, in bytes.
@@ -172,20 +176,14 @@ impl WasiHttpView for Guest {
 }
 
 /// WASI for `worker`: clocks, random numbers, output to the log, and beyond these what is granted.
-fn wasi(worker: &Arc<Worker>, stdout: &Stream, stderr: &Stream) -> Result<WasiCtx, FolderFault> {
-    let plugin = &worker.plugin;
+fn wasi(worker: &Arc<Worker>, stdout: &Stream, stderr: &Stream) -> WasiCtx {
     let mut wasi = WasiCtx::builder();
     wasi.stdout(stdout.clone())
         .stderr(stderr.clone())
         .max_random_size(RANDOM_BYTES)
-        .envs(&grants::environment(plugin));
+        .envs(&grants::environment(&worker.plugin));
     sockets::grant(&mut wasi, worker);
-    for (folder, permissions) in grants::folders(plugin) {
-        let opened = wasi.preopened_dir(&folder.path, &folder.name, permissions);
-        opened.map_err(|error| {
-            let error = error.downcast::<io::Error>().unwrap_or_else(io::Error::other);
-            grants::folder_fault(folder, permissions, error)
-        })?;
-    }
-    Ok(wasi.build())
+    let mut wasi = wasi.build();
+    wasi.filesystem().clone_from(&worker.resources.folders);
+    wasi
 }

@@ -116,13 +116,14 @@ async fn fresh_instance(host: &Host, stage: &Config, loaded: Loaded) -> Result<u
         .map_err(|error| error.to_string())?;
     let question =
         Question { function: "its beginning", deadline: DEADLINE, deadline_key: DeadlineKey::Call };
-    let loaded = caller.current.loaded();
-    let mut store = caller.store(&loaded).map_err(|failure| failure.message)?;
-    let begun = caller.begin(&mut store, question, CallContext::detached());
-    let instance = loaded.pre.instantiate_async(&mut store);
-    let made = caller.wait(&begun, instance).await.map(Ok);
-    match caller.judge(begun, store.data(), made, |_, instance| Ok(instance)) {
-        Ok(_) => Ok(store.data().memory_used()),
-        Err(failure) => Err(failure.message),
-    }
+    let made = caller.on_its_thread(move |caller| async move {
+        let loaded = caller.current.loaded();
+        let mut store = caller.store(&loaded);
+        let begun = caller.begin(&mut store, question, CallContext::detached());
+        let instance = loaded.pre.instantiate_async(&mut store);
+        let made = caller.wait(&begun, instance).await.map(Ok);
+        caller.judge(begun, store.data(), made, |_, instance| Ok(instance))?;
+        Ok(store.data().memory_used())
+    });
+    made.await.map_err(|failure| failure.message)
 }

@@ -5,8 +5,10 @@
 //! holds whatever a plugin does:
 //!
 //! - It reaches nothing outside its sandbox that its config does not grant (`grants`).
-//! - Each call has a fresh instance (a conversation at the gate keeps one), a CPU time, a deadline
-//!   and a memory cap (`allowance`), so it costs its own call and nothing else.
+//! - Each call has a fresh instance (a conversation at the gate keeps one), a CPU time and a deadline
+//!   (`allowance`), and a memory cap (`memory`), so it costs its own call and nothing else.
+//! - It runs on threads of its plugin (`threads`): neither what it computes nor a file system that
+//!   hangs stands in the way of decisions and other plugins.
 //! - What it says and answers is checked, cut and escaped (`answers`, `text`).
 //! - What goes wrong is told as a sentence that says whose fault it is and what would help
 //!   (`error` while loading, `blame` in calls).
@@ -47,11 +49,14 @@ mod inspect;
 mod interface;
 mod journal;
 mod load;
+mod memory;
 pub mod process;
+mod resources;
 mod sockets;
 mod state_store;
 mod stdio;
 mod text;
+mod threads;
 pub mod trial;
 mod voice;
 mod watch;
@@ -60,7 +65,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::OnceCell;
+use tokio::runtime::Handle;
+use tokio::sync::{OnceCell, Semaphore};
 use wasmtime::Cache;
 use wasmtime::component::Linker;
 
@@ -74,10 +80,12 @@ use self::current::{Current, Need};
 use self::deciders::{PluginGate, PluginIdleness, PluginJudge, PluginLifecycle};
 use self::engine::Ticker;
 use self::guest::{Guest, Worker};
-use self::http::Trust;
 use self::load::{Pin, Sum};
+use self::memory::AddressSpace;
 use self::process::Runner;
+use self::resources::Resources;
 use self::state_store::StateStore;
+use self::threads::PluginThreads;
 use self::trial::Recorder;
 use self::watch::Watched;
 
@@ -99,8 +107,12 @@ pub struct Host {
     states: StateStore,
     children: ChildStore,
     runner: Runner,
-    /// Whom plugins trust, by their `ca`.
-    trust: Mutex<HashMap<Option<PathBuf>, Arc<Trust>>>,
+    resources: Mutex<HashMap<Holder, Arc<OnceCell<Arc<Resources>>>>>,
+    /// The threads of the plugins behind `hooks`, once one of them is loaded.
+    hook_threads: Mutex<Option<Arc<PluginThreads>>>,
+    address_space: Arc<AddressSpace>,
+    /// The folders that plugins may write.
+    writable: Arc<[PathBuf]>,
     components: Mutex<HashMap<Component, Arc<OnceCell<Arc<Current>>>>>,
     /// Those of them that came from files.
     watched: Mutex<Vec<Arc<Watched>>>,
@@ -124,8 +136,9 @@ impl Host {
     ///
     /// # Errors
     ///
-    /// If wasmtime does not support the machine, or no thread can be started. A folder for the cache
-    /// that can't be used is no error: a warning says so.
+    /// If wasmtime does not support the machine, or no thread can be started, and outside of a tokio
+    /// runtime, which is where commands are watched and state is written. A folder for the cache that
+    /// can't be used is no error: a warning says so.
     pub fn new(config: &Config) -> Result<Host, HostError> {
         Host::with_cache(config, cache::open(&config.cache_dir))
     }
@@ -134,19 +147,24 @@ impl Host {
         let refused = |error: wasmtime::Error| HostError::Engine(LoadFault::reason(&error));
         let engine = engine::new(cache.clone()).map_err(refused)?;
         let ticker = Ticker::start(&engine).map_err(HostError::Clock)?;
+        let own = Handle::try_current().map_err(|_| HostError::NoRuntime)?;
         let runner = Runner::new();
+        let writable = config.plugins.iter().flat_map(|plugin| &plugin.allow.write);
         Ok(Host {
             linker: Arc::new(host::linker(&engine).map_err(refused)?),
             ticker: Arc::new(ticker),
             cache,
-            states: StateStore::new(&config.state_dir),
+            states: StateStore::new(&config.state_dir, own),
             children: ChildStore::new(&config.state_dir, runner.clone()),
             runner,
             components: Mutex::default(),
             watched: Mutex::default(),
             accounts: Accounts::default(),
             warnings: Mutex::default(),
-            trust: Mutex::default(),
+            resources: Mutex::default(),
+            hook_threads: Mutex::default(),
+            address_space: AddressSpace::of_this_machine(),
+            writable: writable.map(|folder| folder.path.clone()).collect(),
             recorder: None,
         })
     }
@@ -188,7 +206,7 @@ impl Host {
 
     /// The component of `plugin`, loaded by the first who asks.
     async fn current(&self, plugin: &config::Plugin) -> Result<Arc<Current>, LoadError> {
-        self.trust(plugin)?;
+        self.resources(plugin).await?;
         let cell = {
             let mut components = self.components.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(components.entry((plugin.source.clone(), plugin.sha256)).or_default())
@@ -210,10 +228,7 @@ impl Host {
             }
             Ok(current)
         });
-        let current = current.await.cloned()?;
-        let folders = grants::check_folders(plugin);
-        folders.map_err(|fault| self.error(plugin, LoadFault::Folder(fault)))?;
-        Ok(current)
+        current.await.cloned()
     }
 
     /// How the components that were loaded came to their native code. Without a cache, nothing is
@@ -320,6 +335,7 @@ impl Host {
         service: &config::Service,
         current: Arc<Current>,
     ) -> Result<Caller, LoadError> {
+        let resources = self.resources(plugin).await?;
         let hooks = plugin.hooks_of.is_some();
         let state = self.states.space(&plugin.name, hooks, &service.name, plugin.limits.state);
         let counters = self.accounts.of(plugin);
@@ -339,8 +355,9 @@ impl Host {
             children,
             warnings,
             counters,
-            runner: self.runner.clone(),
-            trust: self.trust(plugin)?,
+            runner: resources.runner.clone(),
+            resources,
+            turns: Arc::new(Semaphore::new(1)),
             recorder: self.recorder.clone(),
         };
         Ok(Caller {
@@ -351,22 +368,35 @@ impl Host {
         })
     }
 
-    /// Whom `plugin` trusts. What was read once is not read again.
-    fn trust(&self, plugin: &config::Plugin) -> Result<Arc<Trust>, LoadError> {
-        let mut known = self.trust.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(trust) = known.get(&plugin.ca) {
-            return Ok(Arc::clone(trust));
-        }
-        let trust = match &plugin.ca {
-            None => Trust::default(),
-            Some(file) => Trust::with(file).map_err(|reason| {
-                let file = file.display().to_string();
-                self.error(plugin, LoadFault::Certificates { file, reason })
-            })?,
+    /// What all services share that have `plugin`, opened by the first who asks.
+    async fn resources(&self, plugin: &config::Plugin) -> Result<Arc<Resources>, LoadError> {
+        let cell = {
+            let mut resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(resources.entry(counters::holder(plugin)).or_default())
         };
-        let trust = Arc::new(trust);
-        known.insert(plugin.ca.clone(), Arc::clone(&trust));
-        Ok(trust)
+        let opened = cell.get_or_try_init(async || {
+            let threads = self.threads(plugin).map_err(LoadFault::Threads);
+            let threads = threads.map_err(|fault| self.error(plugin, fault))?;
+            let runner = self.runner.starting_at_most(plugin.limits.threads);
+            let (memories, writable) = (self.address_space.share(), Arc::clone(&self.writable));
+            let opened = Resources::open(plugin, threads, memories, runner, writable).await;
+            opened.map(Arc::new).map_err(|fault| self.error(plugin, fault))
+        });
+        opened.await.cloned()
+    }
+
+    /// The threads for the calls of `plugin`.
+    fn threads(&self, plugin: &config::Plugin) -> std::io::Result<Arc<PluginThreads>> {
+        if plugin.hooks_of.is_none() {
+            return PluginThreads::start(&plugin.name, plugin.limits.threads).map(Arc::new);
+        }
+        let mut shared = self.hook_threads.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(threads) = &*shared {
+            return Ok(Arc::clone(threads));
+        }
+        let threads = Arc::new(PluginThreads::shared()?);
+        *shared = Some(Arc::clone(&threads));
+        Ok(threads)
     }
 
     fn lacks(

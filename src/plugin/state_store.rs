@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
+use tokio::runtime::Handle;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::files;
@@ -70,13 +71,16 @@ pub(super) enum StateError {
 #[derive(Debug)]
 pub(super) struct StateStore {
     folder: PathBuf,
+    /// Whose threads write: Dormouse's own, and not those of the plugin.
+    threads: Handle,
     spaces: Mutex<HashMap<String, Arc<Space>>>,
 }
 
 impl StateStore {
-    /// A store in `folder`, which is made when the first value is set.
-    pub(super) fn new(folder: &Path) -> StateStore {
-        StateStore { folder: folder.to_owned(), spaces: Mutex::default() }
+    /// A store in `folder`, which is made when the first value is set. It is read and written on
+    /// the blocking threads of `threads`: at most one at a time for each space.
+    pub(super) fn new(folder: &Path, threads: Handle) -> StateStore {
+        StateStore { folder: folder.to_owned(), threads, spaces: Mutex::default() }
     }
 
     /// The space of a plugin for a service. `hooks` tells the plugin behind a service's hooks from
@@ -93,6 +97,7 @@ impl StateStore {
         let space = spaces.entry(name).or_insert_with_key(|name| {
             Arc::new(Space {
                 file: self.folder.join(name),
+                threads: self.threads.clone(),
                 limit,
                 values: Arc::new(AsyncMutex::new(None)),
             })
@@ -105,6 +110,7 @@ impl StateStore {
 #[derive(Debug)]
 pub(super) struct Space {
     file: PathBuf,
+    threads: Handle,
     /// How many bytes all entries may have together.
     limit: usize,
     /// As they are on the disk; `None` until they were read.
@@ -148,7 +154,7 @@ impl Space {
     ) -> Result<(), StateError> {
         let mut values = self.read().await?;
         let file = self.file.clone();
-        let done = tokio::task::spawn_blocking(move || {
+        let done = self.threads.spawn_blocking(move || {
             let mut changed = values.clone().unwrap_or_default();
             if change(&mut changed)? {
                 let content = encode_values(&changed);
@@ -167,7 +173,7 @@ impl Space {
             return Ok(values);
         }
         let file = self.file.clone();
-        let done = tokio::task::spawn_blocking(move || {
+        let done = self.threads.spawn_blocking(move || {
             *values = Some(read(&file).map_err(|error| failed(&file, "read", error))?);
             Ok(values)
         });
@@ -275,7 +281,7 @@ mod tests {
     use super::*;
 
     fn space(folder: &Path) -> Arc<Space> {
-        StateStore::new(folder).space("p", false, "s", 1000)
+        StateStore::new(folder, Handle::current()).space("p", false, "s", 1000)
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! is seen that nobody else pays for it.
 
 mod asking;
+mod crowding;
 mod flooding;
 mod greedy;
 mod looping;

@@ -160,7 +160,7 @@ impl Children {
     /// Whoever drops this drops only the waiting: a start that has begun is carried through.
     pub(super) async fn start(self: &Arc<Self>, command: Command) -> Result<u32, ChildError> {
         let children = Arc::clone(self);
-        match tokio::spawn(async move { children.start_now(command).await }).await {
+        match self.runner.spawn(async move { children.start_now(command).await }).await {
             Ok(started) => started,
             // The runtime ends, and this future with it.
             Err(_) => std::future::pending().await,

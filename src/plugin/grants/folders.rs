@@ -1,15 +1,19 @@
 //! Folders: `allow.read` and `allow.write`.
 //!
-//! WASI opens a granted folder for a guest, and resolves each path of the guest below it, so that
+//! A granted folder is opened once, when its plugin is loaded, and all instances have this one: what
+//! is put in its place later is not given to them. WASI resolves each path of a guest below it, so that
 //! neither `..` nor a symbolic link leads out. What it refuses it refuses by itself: there is no
 //! moment at which the operator could be told.
 
-use std::fs;
 use std::io;
+use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 
-use wasmtime_wasi::FsPerms;
+use rustix::fs::OFlags;
+use wasmtime_wasi::filesystem::WasiFilesystemCtx;
+use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
+use super::nofollow;
 use crate::config::{FolderGrant, Plugin};
 use crate::plugin::text;
 
@@ -26,30 +30,37 @@ pub struct FolderFault {
     error: io::Error,
 }
 
-/// The folders that `plugin` may use, and what for.
-pub(in crate::plugin) fn folders(plugin: &Plugin) -> impl Iterator<Item = (&FolderGrant, FsPerms)> {
-    let read = plugin.allow.read.iter().map(|folder| (folder, FsPerms::ReadOnly));
-    read.chain(plugin.allow.write.iter().map(|folder| (folder, FsPerms::ReadWrite)))
-}
-
-/// Are all these folders there?
-pub(in crate::plugin) fn check(plugin: &Plugin) -> Result<(), FolderFault> {
-    for (folder, permissions) in folders(plugin) {
-        // As it is opened for each instance: by its path, with a look at what is in it.
-        fs::read_dir(&folder.path).map_err(|error| fault(folder, permissions, error))?;
+/// Opens the folders that `plugin` may use. `writable` are the folders that any plugin may write.
+///
+/// This looks at the file system, which may hang: not for a thread that others wait for.
+///
+/// # Errors
+///
+/// If one of them can't be opened.
+pub(in crate::plugin) fn open(
+    plugin: &Plugin,
+    writable: &[PathBuf],
+) -> Result<WasiFilesystemCtx, FolderFault> {
+    let mut wasi = WasiCtx::builder();
+    let read = plugin.allow.read.iter().map(|folder| (folder, "read", FsPerms::ReadOnly));
+    let write = plugin.allow.write.iter().map(|folder| (folder, "write", FsPerms::ReadWrite));
+    for (folder, key, permissions) in read.chain(write) {
+        let opened = open_one(&mut wasi, folder, permissions, writable);
+        opened.map_err(|error| FolderFault { key, path: folder.path.clone(), error })?;
     }
-    Ok(())
+    Ok(wasi.build().filesystem().clone())
 }
 
-/// The fault that `folder` can't be opened.
-pub(in crate::plugin) fn fault(
+fn open_one(
+    wasi: &mut WasiCtxBuilder,
     folder: &FolderGrant,
     permissions: FsPerms,
-    error: io::Error,
-) -> FolderFault {
-    let key = match permissions {
-        FsPerms::ReadOnly => "read",
-        FsPerms::ReadWrite => "write",
-    };
-    FolderFault { key, path: folder.path.clone(), error }
+    writable: &[PathBuf],
+) -> io::Result<()> {
+    let opened = nofollow::open(&folder.path, writable, OFlags::RDONLY | OFlags::DIRECTORY)?;
+    // WASI opens folders by their paths alone; this one leads to the descriptor.
+    let path = format!("/dev/fd/{}", opened.as_raw_fd());
+    let preopened = wasi.preopened_dir(path, &folder.name, permissions);
+    preopened.map_err(|error| error.downcast::<io::Error>().unwrap_or_else(io::Error::other))?;
+    Ok(())
 }

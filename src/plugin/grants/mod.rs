@@ -9,6 +9,7 @@ mod folders;
 #[cfg(test)]
 mod for_tests;
 mod network;
+mod nofollow;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,8 +22,9 @@ use super::trial::Recorder;
 
 pub(super) use self::commands::{command, command_variable, environment};
 pub use self::folders::FolderFault;
-pub(super) use self::folders::{check as check_folders, fault as folder_fault, folders};
+pub(super) use self::folders::open as open_folders;
 pub(super) use self::network::{Protocol, address, asks_for_target, fixed, sockets, wake_on_lan};
+pub(super) use self::nofollow::open as open_without_following;
 
 /// How many different denials of one plugin are told.
 const TOLD: usize = 32;

@@ -2,9 +2,12 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::Instant;
@@ -12,6 +15,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::config::Target;
+use crate::plugin::grants;
 use crate::plugin::guest::Worker;
 
 use super::address::Leads;
@@ -34,7 +38,7 @@ pub(super) async fn connect(
     let deadline = Instant::now() + time;
     let connected = async {
         match &route.way {
-            Way::Socket(socket) => unix(socket).await,
+            Way::Socket(socket) => unix(worker, socket).await,
             Way::Host { tls, at, leads } => {
                 let stream = tcp(at, leads, deadline).await?;
                 if *tls { secured(worker, at, stream).await } else { Ok(Box::new(stream) as _) }
@@ -44,8 +48,19 @@ pub(super) async fn connect(
     tokio::time::timeout_at(deadline, connected).await.unwrap_or(Err(Failure::Slow(time)))
 }
 
-async fn unix(socket: &Path) -> Result<Box<dyn Stream>, Failure> {
-    match UnixStream::connect(socket).await {
+/// Connects to the socket at this path. The server may make it anew at any time, so it is looked up for
+/// each request, and no link is followed that a plugin could have made.
+async fn unix(worker: &Worker, socket: &Path) -> Result<Box<dyn Stream>, Failure> {
+    let (path, writable) = (socket.to_owned(), Arc::clone(&worker.resources.writable));
+    let connected = async {
+        // On the plugin's own blocking threads: a file system may hang.
+        let opening = tokio::task::spawn_blocking(move || {
+            grants::open_without_following(&path, &writable, OFlags::PATH)
+        });
+        let opened = opening.await.map_err(io::Error::other)??;
+        UnixStream::connect(format!("/proc/self/fd/{}", opened.as_raw_fd())).await
+    };
+    match connected.await {
         Ok(stream) => Ok(Box::new(stream)),
         Err(error) => Err(Failure::Socket { socket: socket.to_owned(), error }),
     }
@@ -99,7 +114,7 @@ async fn secured(
     at: &Target,
     stream: TcpStream,
 ) -> Result<Box<dyn Stream>, Failure> {
-    let config = worker.trust.config().await?;
+    let config = worker.resources.trust.config().await?;
     let name = ServerName::try_from(at.host.clone()).map_err(|_| Failure::Request)?;
     let stream = TlsConnector::from(config).connect(name, stream).await.map_err(Failure::Tls)?;
     Ok(Box::new(stream))

@@ -22,8 +22,21 @@ pub(in crate::plugin) struct Trust {
 }
 
 impl Trust {
+    /// Trusts the authorities in `file`, if there is one, beside the system's.
+    ///
+    /// # Errors
+    ///
+    /// If the file can't be used.
+    pub(in crate::plugin) fn of(file: Option<&Path>) -> Result<Trust, LoadFault> {
+        let Some(file) = file else { return Ok(Trust::default()) };
+        Trust::with(file).map_err(|reason| {
+            let file = file.display().to_string();
+            LoadFault::Certificates { file, reason }
+        })
+    }
+
     /// Trusts the authorities in `file` beside the system's; the error says what is wrong with it.
-    pub(in crate::plugin) fn with(file: &Path) -> Result<Trust, String> {
+    fn with(file: &Path) -> Result<Trust, String> {
         let bytes = load::read(file).map_err(|fault| match fault {
             // Its words are about `wasm`.
             LoadFault::Missing => "there is no such file".to_owned(),

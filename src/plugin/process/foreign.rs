@@ -109,7 +109,7 @@ impl Runner {
             return;
         }
         let runner = self.clone();
-        let ending = self.tasks.spawn(async move { group.end(runner.grace, &runner.hurry).await });
+        let ending = self.spawn(async move { group.end(runner.grace, &runner.hurry).await });
         // An error means that the runtime ends.
         let _ = ending.await;
     }

@@ -54,11 +54,17 @@ pub(super) struct Group {
 
 impl Group {
     /// Starts `command` as the leader of a new group.
-    pub(super) async fn spawn(command: &mut Command) -> io::Result<Self> {
+    ///
+    /// The kernel returns when it has loaded the program, which may take as long as its file system
+    /// likes: so it is asked on a blocking thread.
+    pub(super) async fn spawn(mut command: Command) -> io::Result<Self> {
         command.process_group(0);
         let mut pauses = BUSY_PAUSES.into_iter();
         let (leader, owned) = loop {
-            let spawned = reaper::spawn(command);
+            let spawning =
+                tokio::task::spawn_blocking(move || (reaper::spawn(&mut command), command));
+            let (spawned, same) = spawning.await.map_err(io::Error::other)?;
+            command = same;
             let pause = match &spawned {
                 Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => pauses.next(),
                 Err(_) | Ok(_) => None,

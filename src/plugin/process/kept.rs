@@ -89,13 +89,16 @@ impl Runner {
             return Err(SpawnError::shutting_down(&command.program));
         }
         let explain = |error| SpawnError::explain(&command.program, error);
+        // Never closed.
+        let start = self.starts.acquire().await;
         let (mut group, output) = spawn(command).await.map_err(explain)?;
+        drop(start);
         // It can't be gone: it is not reaped before somebody waits for it.
         let identity = Identity::of(group.pid()).map_err(explain)?;
         let input = group.take_stdin().map(Mutex::new);
         let (orders, received) = mpsc::channel(SIGNALS);
         let runner = self.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             ended(runner.watch_kept(group, output, received).await).await;
         });
         drop(counted);
@@ -116,7 +119,7 @@ impl Runner {
         let Some(found) = Foreign::find(identity)? else { return Ok(None) };
         let (orders, received) = mpsc::channel(SIGNALS);
         let runner = self.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             runner.watch_found(&found, received).await;
             ended(None).await;
         });
@@ -131,7 +134,7 @@ impl Runner {
         mut orders: mpsc::Receiver<Order>,
     ) -> Option<Exit> {
         let enough = CancellationToken::new();
-        let mut reading = self.tasks.spawn(drain::follow(output, enough.clone()));
+        let mut reading = self.spawn(drain::follow(output, enough.clone()));
         let exit = loop {
             tokio::select! {
                 exit = group.finish(None, self.closing.cancelled(), self.grace, &self.hurry) => {
@@ -145,7 +148,7 @@ impl Runner {
         };
         // Whatever it has left behind may print on for as long as Dormouse runs.
         let closing = self.closing.clone();
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let over = async {
                 closing.cancelled().await;
                 sleep(LAST_LINES).await;
@@ -220,14 +223,13 @@ async fn spawn(command: &Command) -> io::Result<(Group, Leftover)> {
         hook: command.label.clone(),
         stream: Stream::Output,
     };
-    let group = Group::spawn(
-        tokio::process::Command::new(&command.program)
-            .args(&command.arguments)
-            .envs(command.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::piped())
-            .stdout(writer.try_clone()?)
-            .stderr(writer),
-    )
-    .await?;
+    let mut process = tokio::process::Command::new(&command.program);
+    process
+        .args(&command.arguments)
+        .envs(command.environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::piped())
+        .stdout(writer.try_clone()?)
+        .stderr(writer);
+    let group = Group::spawn(process).await?;
     Ok((group, Leftover { pipe: reader.into(), lines: Lines::new(origin) }))
 }

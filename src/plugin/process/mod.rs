@@ -42,10 +42,14 @@ mod spawn_error;
 
 use std::fmt;
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
 use tokio::process::ChildStdin;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -61,6 +65,9 @@ pub use self::spawn_error::SpawnError;
 /// How long a process group may take to end after SIGTERM, before SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// How many commands a runner may be starting at once, unless it is told otherwise.
+const STARTS: usize = 64;
+
 /// Runs commands, and owns them until they have ended.
 ///
 /// Clones share what they own: [`Runner::shutdown`] on one of them is for all.
@@ -73,6 +80,11 @@ pub struct Runner {
     /// Cancelled when that can't wait.
     hurry: CancellationToken,
     grace: Duration,
+    /// One permit for each command that is being started: that takes a thread, and hangs if the file
+    /// system of the program does.
+    starts: Arc<Semaphore>,
+    /// Where commands are watched; that of the caller if there is none.
+    home: Option<Handle>,
 }
 
 /// A command to run.
@@ -141,6 +153,9 @@ impl Default for Runner {
 
 impl Runner {
     /// A runner that gives a process group 5 seconds between SIGTERM and SIGKILL.
+    ///
+    /// It watches its commands on the tokio runtime in which it is made, whatever runtime a command
+    /// is run from.
     pub fn new() -> Self {
         Self::with_grace(GRACE)
     }
@@ -152,6 +167,25 @@ impl Runner {
             closing: CancellationToken::new(),
             hurry: CancellationToken::new(),
             grace,
+            starts: Arc::new(Semaphore::new(STARTS)),
+            home: Handle::try_current().ok(),
+        }
+    }
+
+    /// The same runner for one of several users, who can have at most `starts` commands being started
+    /// at once.
+    pub fn starting_at_most(&self, starts: usize) -> Self {
+        Self { starts: Arc::new(Semaphore::new(starts)), ..self.clone() }
+    }
+
+    /// Spawns a task that is waited for at the exit.
+    pub(in crate::plugin) fn spawn<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        match &self.home {
+            Some(home) => self.tasks.spawn_on(task, home),
+            None => self.tasks.spawn(task),
         }
     }
 
@@ -184,7 +218,7 @@ impl Runner {
         // The scope counts the task, and not this future: that may be kept by an instance which nobody
         // polls any more.
         let watching = Hook::carry_out(self.clone(), scope.enter(), command, unwanted.clone());
-        let watching = self.tasks.spawn(watching);
+        let watching = self.spawn(watching);
         drop(counted);
 
         let _ends_it_when_dropped = unwanted.drop_guard();
@@ -246,16 +280,26 @@ impl Hook {
         unwanted: CancellationToken,
     ) -> Result<Output, SpawnError> {
         let program = command.program.clone();
-        let hook = tokio::select! {
-            biased;
-            () = unwanted.cancelled() => return Err(SpawnError::unwanted(&program)),
-            () = runner.closing.cancelled() => return Err(SpawnError::shutting_down(&program)),
-            hook = Self::spawn(command) => hook?,
+        let hook = {
+            let _start = tokio::select! {
+                biased;
+                () = unwanted.cancelled() => return Err(SpawnError::unwanted(&program)),
+                () = runner.closing.cancelled() => return Err(SpawnError::shutting_down(&program)),
+                // Never closed.
+                permit = runner.starts.acquire() => permit,
+            };
+            let started = tokio::select! {
+                started = Self::start(command) => started,
+                () = given_up(&runner) => return Err(SpawnError::shutting_down(&program)),
+            };
+            started.map_err(|error| SpawnError::explain(&program, error))?
         };
         hook.watch(runner, member, unwanted).await
     }
 
-    async fn spawn(command: Command) -> Result<Self, SpawnError> {
+    /// Starts the command. What has begun is carried through: a process that was started and is not
+    /// watched would outlive its call.
+    async fn start(command: Command) -> std::io::Result<Self> {
         tracing::debug!(
             service = command.service,
             hook = command.label,
@@ -264,14 +308,6 @@ impl Hook {
             command.program,
             command.arguments
         );
-        let started = Self::start(&command).await;
-        let (mut group, stdout, stderr) =
-            started.map_err(|error| SpawnError::explain(&command.program, error))?;
-        let stdin = group.take_stdin();
-        Ok(Self { command, group, stdin, stdout, stderr })
-    }
-
-    async fn start(command: &Command) -> std::io::Result<(Group, Capture, Capture)> {
         let (stdout_reader, stdout_writer) = std::io::pipe()?;
         let (stderr_reader, stderr_writer) = std::io::pipe()?;
         let stdin = if command.stdin.is_some() { Stdio::piped() } else { Stdio::null() };
@@ -286,16 +322,16 @@ impl Hook {
         };
         let stdout = capture(stdout_reader, Stream::Stdout)?;
         let stderr = capture(stderr_reader, Stream::Stderr)?;
-        let group = Group::spawn(
-            tokio::process::Command::new(&command.program)
-                .args(&command.arguments)
-                .envs(command.environment.iter().map(|(name, value)| (name, value)))
-                .stdin(stdin)
-                .stdout(stdout_writer)
-                .stderr(stderr_writer),
-        )
-        .await?;
-        Ok((group, stdout, stderr))
+        let mut process = tokio::process::Command::new(&command.program);
+        process
+            .args(&command.arguments)
+            .envs(command.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(stdin)
+            .stdout(stdout_writer)
+            .stderr(stderr_writer);
+        let mut group = Group::spawn(process).await?;
+        let stdin = group.take_stdin();
+        Ok(Self { command, group, stdin, stdout, stderr })
     }
 
     /// Sees the hook to its end.
@@ -329,12 +365,18 @@ impl Hook {
         let exit = exit.map_err(|error| SpawnError::lost(&self.command.program, error))?;
         let keep = |captured: Captured| {
             if let Some(leftover) = captured.leftover {
-                runner.tasks.spawn(drain::follow(leftover, runner.closing.clone()));
+                runner.spawn(drain::follow(leftover, runner.closing.clone()));
             }
             captured.tail
         };
         Ok(Output { exit, stdout: keep(stdout), stderr: keep(stderr) })
     }
+}
+
+/// Ends when Dormouse exits and can't wait any longer for a program that the kernel has not loaded.
+async fn given_up(runner: &Runner) {
+    runner.closing.cancelled().await;
+    let _ = runner.hurry.run_until_cancelled(tokio::time::sleep(runner.grace)).await;
 }
 
 /// Writes `bytes` to a hook's standard input and closes it. A hook needn't read them: what is left

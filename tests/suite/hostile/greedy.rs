@@ -55,6 +55,24 @@ fn a_plugin_that_eats_memory_of_the_garbage_collector_costs_its_own_call() {
 }
 
 #[test]
+fn a_plugin_of_many_empty_memories_costs_its_own_call() {
+    let memories: String = (0..20).map(|number| format!("(memory $empty{number} 0)")).collect();
+    let guest = Guest::bare().function(&memories);
+    let failure = "the plugin `hostile` wanted more than 16 linear memories in `FUNCTION`";
+    places::should_wake(guest, "(unreachable)", failure, as_it_is);
+}
+
+#[test]
+fn a_plugin_of_many_tables_costs_its_own_call() {
+    let tables: String =
+        (0..20).map(|number| format!("(table $empty{number} 0 funcref)")).collect();
+    let guest = Guest::bare().function(&tables);
+    let failure =
+        "the plugin `hostile` wanted more tables in `FUNCTION` than one component may have";
+    places::should_wake(guest, "(unreachable)", failure, |ordeal| ordeal.limit("tables", 10));
+}
+
+#[test]
 fn a_recursion_without_end_costs_its_own_call() {
     let body = "(drop (call $recurse (i32.const 0))) (call $done)";
     let failure = format!("{CRASHED}its recursion went deeper than its stack");

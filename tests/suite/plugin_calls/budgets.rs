@@ -5,8 +5,9 @@ use super::*;
 /// A loop that never ends, in a function with a result.
 const LOOP: &str = "(loop $again (br $again)) (unreachable)";
 
+/// The CPU time of this process, whose other threads have nothing to do.
 fn cpu_time() -> Duration {
-    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
+    clock_gettime(ClockId::ProcessCPUTime).try_into().unwrap()
 }
 
 /// The failure of a call, during which another task of the same thread must go on.

@@ -161,18 +161,76 @@ async fn a_folder_that_is_not_there_is_told_when_the_plugin_is_loaded() {
     assert!(message.contains("of its `allow.read` can't be opened: Not a directory"), "{message}");
 }
 
+/// A guest whose `start` opens `path` in the folder, and fails with what it reads there.
+fn reader(path: &str) -> Guest {
+    let body = "(local $opened i32)
+         (local.set $opened (call $open))
+         (if (i32.load8_u (local.get $opened)) (then (return (local.get $opened))))
+         (call $read_file)";
+    Guest::bare().opens(path, 0, READ).lifecycle(body, "(call $done)")
+}
+
 #[tokio::test]
-async fn a_folder_that_goes_away_costs_the_calls_until_it_is_back() {
-    let mut stage = stage(&Guest::new());
+async fn a_folder_that_is_replaced_stays_the_one_that_was_opened() {
+    let mut stage = stage(&reader("file"));
     stage.plugin().allow.read = inside(&stage);
     let deciders = stage.deciders().await;
-    start(&deciders).await.unwrap();
-    let (here, there) = (stage.folder.path().join("inside"), stage.folder.path().join("moved"));
-    fs::rename(&here, &there).unwrap();
+    let folder = stage.folder.path();
+    fs::rename(folder.join("inside"), folder.join("moved")).unwrap();
+    symlink("inside too", folder.join("inside")).unwrap();
     let failure = start(&deciders).await.unwrap_err();
-    insta::assert_snapshot!(stage.without_paths(&failure.message), @"the plugin `p` can't be called: the folder `[FOLDER]/inside` of its `allow.read` can't be opened: No such file or directory (os error 2). Make the folder, let Dormouse into it, or take it out of `allow.read`");
-    fs::rename(there, here).unwrap();
-    start(&deciders).await.unwrap();
+    assert_eq!(failure.message, "the plugin `p`: content", "and not the secret");
+}
+
+#[tokio::test]
+async fn a_link_in_the_place_of_a_folder_is_not_followed_if_a_plugin_could_have_made_it() {
+    let mut stage = stage(&reader("file"));
+    let folder = stage.folder.path().to_owned();
+    let grant = |name: &str| FolderGrant { path: folder.join(name), name: name.to_owned() };
+    stage.plugin().allow.read = vec![grant("inside/deep")];
+    fs::rename(folder.join("inside/deep"), folder.join("inside/old")).unwrap();
+    symlink("../inside too", folder.join("inside/deep")).unwrap();
+    let failure = start(&stage.deciders().await).await.unwrap_err();
+    assert_eq!(failure.message, "the plugin `p`: secret", "a link of the operator's");
+    stage.plugin().allow.write = vec![grant("inside")];
+    let (_, message) = stage.load_error().await;
+    insta::assert_snapshot!(message, @"the plugin `p` can't be used: the folder `[FOLDER]/inside/deep` of its `allow.read` can't be opened: `[FOLDER]/inside/deep` is a symbolic link in a folder that a plugin may write, and is not followed. Make the folder, let Dormouse into it, or take it out of `allow.read`");
+}
+
+#[tokio::test]
+async fn a_pipe_that_is_never_opened_costs_the_calls_of_its_plugin_until_it_is() {
+    let mut stage = stage(&reader("console"));
+    stage.plugin().allow.read = inside(&stage);
+    stage.plugin().limits.threads = 2;
+    let pipe = stage.folder.path().join("inside/console");
+    let (folder, mode) = (rustix::fs::CWD, rustix::fs::Mode::RWXU);
+    rustix::fs::mknodat(folder, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
+    let host = stage.host();
+    let deciders = host.deciders(&stage.config, &stage.config.services[0]).await.unwrap();
+    let soon = Duration::from_millis(200);
+    let start = async || {
+        let cause = Cause::Client(client());
+        deciders.lifecycle.start(cause, soon, CallContext::detached()).await.unwrap_err().message
+    };
+    for _ in 0..2 {
+        let message = start().await;
+        assert!(message.contains("did not return from `start`"), "{message}");
+    }
+    let begin = std::time::Instant::now();
+    let message = loop {
+        let message = start().await;
+        if message.contains("limits.threads") {
+            break message;
+        }
+        assert!(begin.elapsed() < LONG, "it is not refused: {message}");
+    };
+    insta::assert_snapshot!(message, @"the plugin `p` can't be called: all 2 threads that may wait for files on its behalf hang (`limits.threads`). Is there a file system that does not answer in its `allow.read` or `allow.write`, or a named pipe that no program opens?");
+    // Nothing can be read from it, and opening it no longer waits.
+    let _opened = fs::File::options().read(true).write(true).open(&pipe).unwrap();
+    let begin = std::time::Instant::now();
+    while start().await.contains("limits.threads") {
+        assert!(begin.elapsed() < LONG, "its threads are free again");
+    }
 }
 
 #[tokio::test]
@@ -190,5 +248,5 @@ async fn a_plugin_that_opens_files_without_end_ends_with_all_of_them_closed() {
         let path = entry.as_ref().unwrap().path();
         fs::read_link(path).is_ok_and(|file| file.starts_with(stage.folder.path()))
     });
-    assert_eq!(ours.count(), 0);
+    assert_eq!(ours.count(), 1, "the folder itself");
 }
