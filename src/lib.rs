@@ -12,3 +12,4 @@ pub mod lifecycle;
 pub mod plugin;
 pub mod service;
 pub mod telemetry;
+pub mod text;

@@ -12,7 +12,7 @@ use crate::config::{
     self, Config, Decider, ExecGrant, FolderGrant, OnGateError, OnIdlenessError, Plugin, PluginId,
     PluginSource, Reach, Service, Severity, Wakes,
 };
-use crate::telemetry::printable;
+use crate::text::printable;
 
 /// The decisions that a component can make: the interfaces that it exports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,10 +1,11 @@
 //! What a command ends with when it does not end well, and how that is told: once, here.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::process::ExitCode;
 
 use crate::config::{self, Faults, Severity};
-use crate::telemetry::{printable, stderr_has_colour};
+use crate::telemetry::{say, stderr_has_colour};
+use crate::text::printable;
 
 /// The exit status of wrong usage.
 const WRONG_USAGE: u8 = 2;
@@ -92,11 +93,6 @@ impl Failure {
             }
         }
     }
-}
-
-/// Writes to stderr. Where that can't be written there is nobody to tell.
-pub(super) fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Writes complaints to stderr, in the form that faults of a config have.

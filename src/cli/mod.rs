@@ -29,10 +29,12 @@ use arguments::{Invocation, Source, Task};
 /// Does what the arguments of this process say.
 pub fn main() -> ExitCode {
     let done = arguments::read(std::env::args_os()).and_then(|invocation| execute(&invocation));
-    match done {
+    let code = match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
-    }
+    };
+    telemetry::finish();
+    code
 }
 
 fn execute(invocation: &Invocation) -> Result<(), Failure> {
@@ -75,6 +77,6 @@ fn load(given: Option<&Path>) -> Result<(Config, Faults), Failure> {
 /// Tells of what is odd about a config that can be used.
 fn warn(warnings: &Faults) {
     if !warnings.is_empty() {
-        failure::say(&(warnings.render(telemetry::stderr_has_colour()) + "\n"));
+        telemetry::say(&(warnings.render(telemetry::stderr_has_colour()) + "\n"));
     }
 }

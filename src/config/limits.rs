@@ -30,6 +30,8 @@ pub(super) fn read(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limi
     let output = table.take_or("output", default.output, output, faults);
     let log_lines = count(1_000_000, "from 1 to 1000000");
     let log_lines = table.take_or("log_lines", default.log_lines, log_lines, faults);
+    let log_bytes = size("log_bytes", 1 << 10..=64 << 20, "from 1KiB to 64MiB");
+    let log_bytes = table.take_or("log_bytes", default.log_bytes, log_bytes, faults);
     let state = size("state", 1 << 10..=64 << 20, "from 1KiB to 64MiB");
     let state = table.take_or("state", default.state, state, faults);
     let requests = count(256, "from 1 to 256");
@@ -50,6 +52,7 @@ pub(super) fn read(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Limi
         call: call?,
         output: output?,
         log_lines: log_lines?,
+        log_bytes: log_bytes?,
         state: state?,
         requests: requests?,
         handles: handles?,

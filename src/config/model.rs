@@ -321,6 +321,8 @@ pub struct Limits {
     pub output: usize,
     /// How many lines one call may log.
     pub log_lines: usize,
+    /// How many bytes the plugin may log in a second, and each output stream of its commands.
+    pub log_bytes: usize,
     /// How many bytes all keys and values of its state for one service may have.
     pub state: usize,
     /// How many HTTP requests one call may have open at once.
@@ -344,6 +346,7 @@ impl Default for Limits {
             call: Duration::from_secs(10),
             output: 16 << 10,
             log_lines: 1000,
+            log_bytes: 256 << 10,
             state: 1 << 20,
             requests: 16,
             handles: 256,

@@ -6,6 +6,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::fault::{Fault, Severity};
 use super::wording::escaped;
+use crate::text::is_hostile;
 
 /// Everything that is wrong with one config; at least one thing, if it stands in an `Err`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +125,12 @@ impl std::error::Error for Faults {}
 /// terminal obeys. Each has two bytes, and so has what replaces it: places stay where they are.
 fn displayable(text: &str) -> String {
     text.chars()
-        .map(|letter| if ('\u{80}'..='\u{9f}').contains(&letter) { '·' } else { letter })
+        .map(|letter| match letter.len_utf8() {
+            // ASCII is left to the renderer, which knows what ends a line.
+            2 if is_hostile(letter) => '·',
+            3 if is_hostile(letter) => '\u{fffd}',
+            _ => letter,
+        })
         .collect()
 }
 
@@ -134,7 +140,7 @@ mod tests {
     use crate::config::fault::Problem;
 
     fn faults() -> Faults {
-        let text = "name = \"\u{9b}31m\"\ndrain = \"5M\"\n";
+        let text = "name = \"\u{9b}31m\"\ndrain = \"5M\" # \u{202e}\u{61c}\n";
         let out_of_range = |place| {
             Fault::at(place, Problem::OutOfRange { key: "drain".into(), bounds: "at most 365d" })
         };
@@ -160,7 +166,7 @@ mod tests {
     #[test]
     fn control_characters_of_path_and_text_are_not_shown() {
         let plain = faults().render(false);
-        assert!(!plain.contains(|letter: char| letter.is_control() && letter != '\n'), "{plain:?}");
+        assert!(!plain.contains(|letter: char| is_hostile(letter) && letter != '\n'), "{plain:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::fmt::Write as _;
 
 use super::fault::{Problem, Span, closest};
+use crate::text::printable;
 
 /// A config that works as it stands, once its addresses and scripts are someone's own.
 pub const EXAMPLE: &str = "\
@@ -378,13 +379,5 @@ pub(super) fn shown(text: &str) -> String {
 
 /// A text without control characters.
 pub(super) fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for letter in text.chars() {
-        if letter.is_control() {
-            escaped.extend(letter.escape_default());
-        } else {
-            escaped.push(letter);
-        }
-    }
-    escaped
+    printable(text).into_owned()
 }

@@ -10,7 +10,7 @@ use crate::decide::{Failure, Readiness, Reply, SleepVerdict};
 
 use super::bindings::{gate, idleness, readiness};
 use super::blame::{Call, bounded};
-use super::text;
+use crate::text;
 
 /// How many bytes a reply may send, as `wit/` promises.
 const LARGEST_REPLY: usize = 64 << 10;

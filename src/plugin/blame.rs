@@ -18,7 +18,7 @@ use super::bindings::types;
 use super::grants;
 use super::guest::{CROSSING, Worker};
 use super::memory::{MemoriesSpent, ShareSpent, counted, is_memory_spent};
-use super::text;
+use crate::text;
 
 /// The longest time that a plugin may ask for. Longer ones are cut to it: times are added to a
 /// clock that ends somewhere.

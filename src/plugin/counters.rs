@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::config::{self, PluginSource};
 
-use super::text;
+use crate::text;
 
 /// After so many faults in a row the plugin is blamed; then after twice as many, and so on.
 const BLAMED_AFTER: u64 = 5;

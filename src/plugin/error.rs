@@ -9,7 +9,7 @@ use std::path::Path;
 
 use super::grants::{self, FolderFault};
 use super::interface::{Decision, PACKAGE, VERSION};
-use super::text;
+use crate::text;
 
 /// The host can't be set up on this machine.
 #[derive(Debug, thiserror::Error)]

@@ -98,7 +98,9 @@ impl Guest {
     /// A store for a new instance of `worker`, with nothing in it that the config does not grant.
     pub(super) fn store(engine: &Engine, worker: &Arc<Worker>, deadline: Instant) -> Store<Guest> {
         let limits = &worker.plugin.limits;
-        let voice = Voice::new(&worker.plugin.name, &worker.service.name, limits.log_lines);
+        let rate = &worker.resources.log_rate;
+        let (plugin, service) = (&worker.plugin.name, &worker.service.name);
+        let voice = Voice::new(plugin, service, limits.log_lines, rate);
         let voice = Arc::new(voice.heard_by(worker.recorder.as_ref()));
         let stdout = Stream::new(&voice, Loudness::Debug);
         let stderr = Stream::new(&voice, Loudness::Info);

@@ -21,7 +21,7 @@ use super::current::Version;
 use super::error::LoadFault;
 use super::exports::Loaded;
 use super::guest::Guest;
-use super::text;
+use crate::text;
 
 /// What WebAssembly begins with.
 const MAGIC: &[u8] = b"\0asm";

@@ -55,7 +55,6 @@ mod resources;
 mod sockets;
 mod state_store;
 mod stdio;
-mod text;
 mod threads;
 pub mod trial;
 mod voice;

@@ -2,8 +2,8 @@
 //! memory, and whose certificates it trusts.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use wasmtime_wasi::filesystem::WasiFilesystemCtx;
 
@@ -14,6 +14,7 @@ use super::grants;
 use super::http::Trust;
 use super::memory::Share;
 use super::process::Runner;
+use super::process::log_rate::LogRate;
 use super::threads::PluginThreads;
 
 /// After this time, a warning says that the files of a plugin can't be opened yet.
@@ -26,6 +27,8 @@ pub(super) struct Resources {
     pub(super) folders: WasiFilesystemCtx,
     pub(super) memories: Arc<Share>,
     pub(super) trust: Arc<Trust>,
+    /// How much it may log in a second.
+    pub(super) log_rate: Arc<Mutex<LogRate>>,
     /// Runs its commands.
     pub(super) runner: Runner,
     /// The folders that any plugin may write.
@@ -66,6 +69,15 @@ impl Resources {
             opening.await
         };
         let (trust, folders) = opened.await?;
-        Ok(Resources { threads, folders, memories, trust: Arc::new(trust), runner, writable })
+        let log_rate = LogRate::new(plugin.limits.log_bytes, Instant::now());
+        Ok(Resources {
+            threads,
+            folders,
+            memories,
+            trust: Arc::new(trust),
+            log_rate: Arc::new(Mutex::new(log_rate)),
+            runner,
+            writable,
+        })
     }
 }

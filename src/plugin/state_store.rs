@@ -26,7 +26,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use crate::files;
 
-use super::text;
+use crate::text;
 
 const HEADER: &[u8] = b"dormouse state 1\n";
 const CHECKSUM: usize = 32;

@@ -15,8 +15,8 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-use super::text;
 use super::voice::{Loudness, Voice};
+use crate::text;
 
 /// How many of the last lines are kept.
 const KEPT: usize = 5;
@@ -153,9 +153,11 @@ impl AsyncWrite for Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::process::log_rate::LogRate;
 
     fn stream() -> Stream {
-        Stream::new(&Arc::new(Voice::new("p", "s", 1000)), Loudness::Info)
+        let rate = Arc::new(Mutex::new(LogRate::new(1 << 20, std::time::Instant::now())));
+        Stream::new(&Arc::new(Voice::new("p", "s", 1000, &rate)), Loudness::Info)
     }
 
     #[test]

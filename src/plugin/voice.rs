@@ -1,12 +1,15 @@
 //! What a guest says in Dormouse's log: through `log.write`, and on its standard output and error.
 //!
-//! All three share one allowance of lines a call, and all go through [`text`](super::text).
+//! All three share one allowance of lines a call, and one of bytes a second with all other calls of
+//! the plugin, and all go through [`text`](crate::text).
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use super::text;
+use super::process::log_rate::{Admission, LogRate};
 use super::trial::Recorder;
+use crate::text;
 
 /// How much a line matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,18 +33,26 @@ pub(super) struct Voice {
     limit: usize,
     /// How many lines this call wanted to say.
     said: AtomicUsize,
+    /// How much the plugin may log in a second.
+    rate: Arc<Mutex<LogRate>>,
     /// Who takes the lines in place of the log.
     recorder: Option<Arc<Recorder>>,
 }
 
 impl Voice {
-    /// A voice that says at most `limit` lines a call.
-    pub(super) fn new(plugin: &str, service: &str, limit: usize) -> Voice {
+    /// A voice that says at most `limit` lines a call, and as much as the `rate` of the plugin lets it.
+    pub(super) fn new(
+        plugin: &str,
+        service: &str,
+        limit: usize,
+        rate: &Arc<Mutex<LogRate>>,
+    ) -> Voice {
         Voice {
             plugin: plugin.to_owned(),
             service: service.to_owned(),
             limit,
             said: AtomicUsize::new(0),
+            rate: Arc::clone(rate),
             recorder: None,
         }
     }
@@ -80,6 +91,21 @@ impl Voice {
             return recorder.hear(loudness, line);
         }
         let (plugin, service) = (self.plugin.as_str(), self.service.as_str());
+        let admission = {
+            let mut rate = self.rate.lock().unwrap_or_else(PoisonError::into_inner);
+            rate.admit(line.len(), Instant::now())
+        };
+        match admission {
+            Admission::LeftOut => return,
+            Admission::Passed { left_out_before: 0 } => {}
+            Admission::Passed { left_out_before: lost } => tracing::warn!(
+                plugin,
+                service,
+                lost,
+                "lines of this plugin were left out: it logs more than `limits.log_bytes` or 1000 lines \
+                 in a second"
+            ),
+        }
         match loudness {
             Loudness::Debug => tracing::debug!(plugin, service, "{line}"),
             Loudness::Info => tracing::info!(plugin, service, "{line}"),

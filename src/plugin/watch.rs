@@ -15,10 +15,11 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::config::PluginSource;
 
+use super::Host;
 use super::current::Current;
 use super::error::{LoadError, LoadFault};
 use super::load::{self, Pin, Stamp};
-use super::{Host, text};
+use crate::text;
 
 /// The time between two looks at the files.
 const PAUSE: Duration = Duration::from_secs(1);

@@ -11,7 +11,8 @@ use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::{printable, word};
+use super::word;
+use crate::text::printable;
 
 /// Writes events as text.
 pub(super) struct Text;

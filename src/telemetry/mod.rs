@@ -4,11 +4,13 @@
 //! trusted: in both forms one event is one line, and control characters are escaped, so that
 //! nobody can forge a line or speak to the operator's terminal.
 //!
-//! A log that can't be written is not worth a process: errors of stderr are swallowed.
+//! A log that can't be written is not worth a process: a reader that stands still or is gone costs
+//! lines, and nothing else ([`writer`]).
 
 mod line;
-mod printable;
+mod writer;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal as _};
 
 use tracing::Level;
@@ -17,8 +19,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-pub use printable::printable;
-
+use crate::text;
 use line::{JsonTime, Plain, Text};
 
 /// The form of a line.
@@ -59,8 +60,15 @@ fn has_colour(is_terminal: bool) -> bool {
 
 /// Begins to log. `RUST_LOG`, where it is set, says which lines instead of `settings`.
 ///
-/// To be called once in a process; later calls change nothing.
+/// Panics are logged as well. To be called once in a process; later calls change nothing.
 pub fn start(settings: Settings) {
+    std::panic::set_hook(Box::new(|panic| {
+        let backtrace = Backtrace::capture();
+        tracing::error!("a defect of Dormouse, please report it: {panic}");
+        if backtrace.status() == BacktraceStatus::Captured {
+            say(&backtrace.to_string());
+        }
+    }));
     let (filter, complaint) = filter(settings.verbosity, std::env::var("RUST_LOG").ok().as_deref());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -87,6 +95,17 @@ pub fn start(settings: Settings) {
     if let (Ok(()), Some(complaint)) = (started, complaint) {
         tracing::warn!("RUST_LOG is ignored: {complaint}");
     }
+}
+
+/// Writes `text` and a line break to stderr, after all that was logged before. Returns at once.
+pub fn say(text: &str) {
+    writer::write(format!("{text}\n").into_bytes());
+}
+
+/// Waits until all that was logged and said is written, but not longer than a second for a reader that
+/// stands still. To be called before the process ends.
+pub fn finish() {
+    writer::flush();
 }
 
 /// Which lines are wanted, and what is wrong with `RUST_LOG`.
@@ -133,12 +152,10 @@ struct Line {
 
 impl io::Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut stderr = io::stderr().lock();
-        // A full disk or a reader that is gone: there is nobody to tell.
-        let _ = match (self.is_json, std::str::from_utf8(bytes)) {
-            (true, Ok(text)) => stderr.write_all(printable::json(text).as_bytes()),
-            _ => stderr.write_all(bytes),
-        };
+        writer::write(match (self.is_json, std::str::from_utf8(bytes)) {
+            (true, Ok(line)) => text::json(line).into_owned().into_bytes(),
+            _ => bytes.to_vec(),
+        });
         Ok(bytes.len())
     }
 

@@ -13,6 +13,7 @@ mod failing;
 mod first_process;
 mod flags;
 mod gate;
+mod log;
 mod many;
 mod ports;
 mod signals;

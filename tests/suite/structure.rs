@@ -17,15 +17,16 @@ use std::path::Path;
 use crate::support::source::{Source, Token, tokens};
 
 /// Who may know whom: each top-level module, and the others that it may name.
-const TABLE: [(&str, &[&str]); 8] = [
+const TABLE: [(&str, &[&str]); 9] = [
     ("lifecycle", &[]),
     ("decide", &[]),
-    ("config", &[]),
-    ("telemetry", &[]),
+    ("text", &[]),
+    ("config", &["text"]),
+    ("telemetry", &["text"]),
     ("files", &[]),
     ("service", &["config", "decide", "files", "lifecycle"]),
-    ("plugin", &["config", "decide", "files"]),
-    ("cli", &["config", "decide", "plugin", "service", "telemetry"]),
+    ("plugin", &["config", "decide", "files", "text"]),
+    ("cli", &["config", "decide", "plugin", "service", "telemetry", "text"]),
 ];
 
 /// What the lifecycle does without: a clock, a log, tasks, and the world outside. Beside these

@@ -7,7 +7,6 @@ use super::arguments::Try;
 use super::told::Paint;
 use super::watch::Watch;
 use super::{compare, json, print, runtime, told, words};
-use crate::cli::failure::say;
 use crate::cli::signals::Signals;
 use crate::cli::{Complaint, Failure};
 use crate::config::script::{self, Call, CommandEnd, Script};
@@ -16,6 +15,7 @@ use crate::plugin::Decision;
 use crate::plugin::process::Exit;
 use crate::plugin::trial::{Bench, PlayedCommand, PlayedEnd, Question, Trial};
 use crate::telemetry;
+use crate::telemetry::say;
 
 /// Tries the plugin once, or again and again.
 pub(super) fn execute(given: &Try) -> Result<(), Failure> {

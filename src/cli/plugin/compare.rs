@@ -9,7 +9,7 @@ use super::words;
 use crate::config::script::Expected;
 use crate::decide::{Readiness, SleepVerdict};
 use crate::plugin::trial::{Answer, Trial};
-use crate::telemetry::printable;
+use crate::text::printable;
 
 /// Something that is not as it should be.
 #[derive(Clone, Debug, PartialEq, Eq)]

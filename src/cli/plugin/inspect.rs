@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{print, runtime, told, words};
 use crate::cli::{Complaint, Failure};
 use crate::plugin::{Inspection, inspect};
-use crate::telemetry::printable;
+use crate::text::printable;
 
 /// A grant, and the imports that point to it.
 struct Need {

@@ -9,7 +9,7 @@ use super::words;
 use crate::config::Limits;
 use crate::decide::{FailureKind, Readiness, SleepVerdict};
 use crate::plugin::trial::{Answer, LineLevel, Question, Trial};
-use crate::telemetry::printable;
+use crate::text::printable;
 
 /// Gives words a colour, or leaves them as they are.
 #[derive(Clone, Copy)]

@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use crate::cli::{Complaint, Failure};
-use crate::telemetry::printable;
+use crate::text::printable;
 
 /// Their folder, which is named after package and version.
 pub(super) const FOLDER: &str = "dormouse-plugin-0.1.0";

@@ -74,7 +74,7 @@ pub(super) fn quoted(bytes: &[u8]) -> String {
     if shown.len() < bytes.len() {
         text.push('…');
     }
-    crate::telemetry::printable(&text).into_owned()
+    crate::text::printable(&text).into_owned()
 }
 
 /// How many bytes, in words.

@@ -3,7 +3,7 @@
 use crate::config::{ExecGrant, Plugin};
 use crate::decide::CALL_VARIABLE;
 use crate::plugin::children::MARK;
-use crate::plugin::text;
+use crate::text;
 
 use super::{Denial, toml_key, toml_string};
 

@@ -15,7 +15,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder};
 
 use super::nofollow;
 use crate::config::{FolderGrant, Plugin};
-use crate::plugin::text;
+use crate::text;
 
 /// A folder that is granted and can't be opened.
 #[derive(Debug, thiserror::Error)]

@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::config::Plugin;
 
 use super::counters::Counters;
-use super::text;
 use super::trial::Recorder;
+use crate::text;
 
 pub(super) use self::commands::{command, command_variable, environment};
 pub use self::folders::FolderFault;
@@ -111,7 +111,7 @@ pub(super) fn toml_string(value: &str) -> String {
     for character in value.chars() {
         match character {
             '"' | '\\' => written.extend(['\\', character]),
-            hidden if text::hostile(hidden) => {
+            hidden if text::is_hostile(hidden) => {
                 written.push_str(&format!("\\U{:08X}", u32::from(hidden)));
             }
             shown => written.push(shown),

@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use rustix::io::Errno;
 
-use crate::plugin::text;
+use crate::text;
 
 /// How many links a path may lead through, as in the kernel.
 const MAX_LINKS: usize = 40;

@@ -8,8 +8,8 @@ use crate::plugin::children as kept;
 use crate::plugin::grants;
 use crate::plugin::guest::Guest;
 use crate::plugin::process::Command;
-use crate::plugin::text;
 use crate::plugin::voice::Loudness;
+use crate::text;
 
 /// How many bytes a child may be given to read at once.
 const LONGEST_INPUT: usize = 64 << 10;
@@ -39,6 +39,7 @@ impl children::Host for Guest {
             stdin: None,
             timeout: None,
             output_limit: 0,
+            log_bytes: worker.plugin.limits.log_bytes,
             label: name.clone(),
             plugin: worker.plugin.name.clone(),
             service: worker.service.name.clone(),

@@ -9,7 +9,7 @@ use crate::plugin::bindings::process;
 use crate::plugin::grants::{self, Denial};
 use crate::plugin::guest::Guest;
 use crate::plugin::process as runner;
-use crate::plugin::text;
+use crate::text;
 
 /// How many bytes a command may be given to read.
 const LONGEST_STDIN: usize = 64 << 10;
@@ -54,6 +54,7 @@ impl process::Host for Guest {
             stdin: command.stdin,
             timeout: Some(timeout),
             output_limit: worker.plugin.limits.output,
+            log_bytes: worker.plugin.limits.log_bytes,
             label: text::line(&command.label, LONGEST_LABEL),
             plugin: worker.plugin.name.clone(),
             service: worker.service.name.clone(),

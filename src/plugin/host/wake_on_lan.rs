@@ -7,7 +7,7 @@ use tokio::net::UdpSocket;
 use crate::plugin::bindings::wake_on_lan::{self, WakeError};
 use crate::plugin::grants;
 use crate::plugin::guest::Guest;
-use crate::plugin::text;
+use crate::text;
 
 /// The hardware address of a network card.
 type Mac = [u8; 6];

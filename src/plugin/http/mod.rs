@@ -32,8 +32,8 @@ use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpH
 
 use super::grants::Denial;
 use super::guest::Worker;
-use super::text;
 use super::voice::Voice;
+use crate::text;
 use exchange::{Answer, Connection};
 use failure::Failure;
 use route::Route;

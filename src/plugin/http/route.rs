@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use crate::config::{HttpGrant, HttpPath, HttpServer, Plugin, Target};
 use crate::plugin::grants::{Denial, toml_key, toml_string};
-use crate::plugin::text;
+use crate::text;
 
 use super::SHOWN;
 use super::address::{self, Leads};

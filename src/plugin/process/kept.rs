@@ -231,5 +231,5 @@ async fn spawn(command: &Command) -> io::Result<(Group, Leftover)> {
         .stdout(writer.try_clone()?)
         .stderr(writer);
     let group = Group::spawn(process).await?;
-    Ok((group, Leftover { pipe: reader.into(), lines: Lines::new(origin) }))
+    Ok((group, Leftover { pipe: reader.into(), lines: Lines::new(origin, command.log_bytes) }))
 }

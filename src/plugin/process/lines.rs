@@ -2,22 +2,19 @@
 //!
 //! The bytes are a stranger's: they may be no text, carry escape sequences for the operator's
 //! terminal, never end a line, or come by the million. A line in the log is text without control
-//! characters and of bounded length, and there is a bounded number of them in a second.
+//! characters and of bounded length, and there is a bounded number of them, and of bytes, in a second.
 //!
 //! Both streams are logged at the same level. Many tools print their progress to standard error, so
 //! the stream says little about how bad it is; a hook that fails says so by its status, and the
 //! message of that failure has the last lines of standard error.
 
-use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::plugin::text::hostile;
+use super::log_rate::{Admission, LogRate, MAX_LINES_PER_SECOND};
+use crate::text;
 
 /// The length of a line in bytes, before escaping. What is longer is cut in pieces.
 const LONGEST: usize = 8 << 10;
-
-/// How many lines of one stream are logged in a second; the others are counted.
-const MOST_PER_SECOND: u32 = 1000;
 
 /// Which stream a line comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,12 +50,15 @@ pub(super) struct Lines {
     pub(super) origin: Origin,
     /// The beginning of the line that is under way; shorter than [`LONGEST`] between calls.
     pending: Vec<u8>,
-    throttle: Throttle,
+    rate: LogRate,
+    max_bytes: usize,
 }
 
 impl Lines {
-    pub(super) fn new(origin: Origin) -> Self {
-        Self { origin, pending: Vec::new(), throttle: Throttle::new(Instant::now()) }
+    /// Lines of `origin`, of which at most `max_bytes` are logged in a second.
+    pub(super) fn new(origin: Origin, max_bytes: usize) -> Self {
+        let rate = LogRate::new(max_bytes, Instant::now());
+        Self { origin, pending: Vec::new(), rate, max_bytes }
     }
 
     /// Takes what the stream gave next.
@@ -92,18 +92,18 @@ impl Lines {
         if !self.pending.is_empty() {
             self.log(self.pending.len());
         }
-        let left_out = self.throttle.left_out;
+        let left_out = self.rate.left_out();
         self.log_left_out(left_out);
     }
 
     /// Logs the first `length` bytes of what is pending.
     fn log(&mut self, length: usize) {
-        match self.throttle.admit(Instant::now()) {
+        match self.rate.admit(length, Instant::now()) {
             Admission::Passed { left_out_before } => {
                 self.log_left_out(left_out_before);
                 let Origin { service, plugin, hook, .. } = &self.origin;
                 let stream = self.origin.stream_name();
-                let line = printable(&self.pending[..length]);
+                let line = text::bytes(&self.pending[..length]);
                 tracing::info!(target: "dormouse::hook", service, hook, plugin, stream, "{line}");
             }
             Admission::LeftOut => {}
@@ -118,7 +118,9 @@ impl Lines {
         let stream = self.origin.stream_name();
         tracing::warn!(
             target: "dormouse::hook", service, hook, plugin, stream,
-            "{count} lines left out: the hook printed more than {MOST_PER_SECOND} in a second"
+            "{count} lines left out: the hook printed more than {MAX_LINES_PER_SECOND} lines or {} in a \
+             second (`limits.log_bytes`)",
+            bytesize::ByteSize(self.max_bytes as u64)
         );
     }
 }
@@ -136,73 +138,9 @@ fn whole_characters(bytes: &[u8]) -> usize {
     }
 }
 
-/// Bytes as text that is safe on a terminal and in one line: `\x1b` for what is no text, escapes
-/// for control characters and for those that change the direction of what follows. Tabs stay.
-pub(super) fn printable(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character != '\t' && hostile(character) {
-                text.extend(character.escape_default());
-            } else {
-                text.push(character);
-            }
-        }
-        for byte in chunk.invalid() {
-            // Writing to a string can't fail.
-            let _ = write!(text, "\\x{byte:02x}");
-        }
-    }
-    text
-}
-
-/// Lets so many lines pass in each second.
-struct Throttle {
-    second: Instant,
-    passed: u32,
-    left_out: u64,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-enum Admission {
-    /// The line passes; so many before it did not.
-    Passed { left_out_before: u64 },
-    /// The line does not pass.
-    LeftOut,
-}
-
-impl Throttle {
-    fn new(now: Instant) -> Self {
-        Self { second: now, passed: 0, left_out: 0 }
-    }
-
-    fn admit(&mut self, now: Instant) -> Admission {
-        if now.duration_since(self.second) >= Duration::from_secs(1) {
-            self.second = now;
-            self.passed = 0;
-        }
-        if self.passed < MOST_PER_SECOND {
-            self.passed += 1;
-            Admission::Passed { left_out_before: std::mem::take(&mut self.left_out) }
-        } else {
-            self.left_out += 1;
-            Admission::LeftOut
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn printable_escapes_what_a_terminal_would_obey() {
-        let line = b"ok\ttab \x1b[2J \xff\xfe bell\x07 \xe2\x80\xae reversed \xc3\xa4\xc2\x9b";
-        assert_eq!(
-            printable(line),
-            "ok\ttab \\u{1b}[2J \\xff\\xfe bell\\u{7} \\u{202e} reversed ä\\u{9b}"
-        );
-    }
 
     #[test]
     fn a_piece_ends_between_two_characters() {
@@ -215,19 +153,5 @@ mod tests {
     fn a_piece_of_garbage_is_cut_anywhere() {
         assert_eq!(whole_characters(&[0xff; 9]), 9);
         assert_eq!(whole_characters(&[0x80; 9]), 9);
-    }
-
-    #[test]
-    fn a_throttle_counts_what_it_leaves_out_and_begins_again_with_the_next_second() {
-        let start = Instant::now();
-        let mut throttle = Throttle::new(start);
-        for _ in 0..MOST_PER_SECOND {
-            assert_eq!(throttle.admit(start), Admission::Passed { left_out_before: 0 });
-        }
-        assert_eq!(throttle.admit(start), Admission::LeftOut);
-        assert_eq!(throttle.admit(start), Admission::LeftOut);
-        let next_second = start + Duration::from_secs(1);
-        assert_eq!(throttle.admit(next_second), Admission::Passed { left_out_before: 2 });
-        assert_eq!(throttle.admit(next_second), Admission::Passed { left_out_before: 0 });
     }
 }

@@ -35,6 +35,7 @@ mod group;
 mod identity;
 mod kept;
 mod lines;
+pub(in crate::plugin) mod log_rate;
 mod marked;
 pub mod reaper;
 mod scope;
@@ -102,6 +103,8 @@ pub struct Command {
     pub timeout: Option<Duration>,
     /// How many bytes of each output stream are kept, counted from the end.
     pub output_limit: usize,
+    /// How many bytes of each output stream are logged in a second.
+    pub log_bytes: usize,
     /// The word for it in the log: the field `hook`.
     pub label: String,
     /// The plugin that runs it, for the log.
@@ -318,7 +321,7 @@ impl Hook {
                 hook: command.label.clone(),
                 stream,
             };
-            Capture::new(reader.into(), command.output_limit, Lines::new(origin))
+            Capture::new(reader.into(), command.output_limit, Lines::new(origin, command.log_bytes))
         };
         let stdout = capture(stdout_reader, Stream::Stdout)?;
         let stderr = capture(stderr_reader, Stream::Stderr)?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 
-use super::lines::printable;
+use crate::text;
 
 /// Why a command could not be started. Displays as a sentence for people: what, why, and what would
 /// help.
@@ -76,12 +76,12 @@ impl SpawnError {
 
 /// A program's name as it may stand in a message.
 fn shown(program: &str) -> String {
-    printable(program.as_bytes())
+    text::bytes(program.as_bytes())
 }
 
 /// A path as it may be pasted into a shell.
 fn pasteable(path: &Path) -> String {
-    let path = printable(path.as_os_str().as_encoded_bytes());
+    let path = text::bytes(path.as_os_str().as_encoded_bytes());
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+,:@%".contains(c);
     if path.chars().all(is_plain) { path } else { format!("'{}'", path.replace('\'', r"'\''")) }
 }

@@ -22,6 +22,7 @@ pub(crate) fn shell(script: &str) -> Command {
         stdin: None,
         timeout: None,
         output_limit: 16 << 10,
+        log_bytes: 256 << 10,
         label: "start".into(),
         plugin: "shell".into(),
         service: "web".into(),

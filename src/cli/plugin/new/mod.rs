@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::{print, wit};
 use crate::cli::{Complaint, Failure};
-use crate::telemetry::printable;
+use crate::text::printable;
 
 pub(super) use templates::Language;
 

@@ -5,8 +5,10 @@ use std::io::{BufRead as _, BufReader, Read};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -20,6 +22,8 @@ pub(crate) struct Dormouse<'a> {
     log: Arc<Mutex<Vec<String>>>,
     /// How far [`Dormouse::await_line`] has read.
     read: Cell<usize>,
+    /// Whether nothing is read of its output.
+    is_stalled: Arc<AtomicBool>,
 }
 
 impl<'a> Dormouse<'a> {
@@ -40,8 +44,17 @@ impl<'a> Dormouse<'a> {
             .expect("dormouse");
         let log = Arc::clone(&scene.log);
         let read = Cell::new(log.lock().expect("no reader panics").len());
-        let readers = vec![follow(child.stdout.take(), &log), follow(child.stderr.take(), &log)];
-        Dormouse { scene, child, readers, log, read }
+        let is_stalled = Arc::<AtomicBool>::default();
+        let readers = vec![
+            follow(child.stdout.take(), &log, &is_stalled),
+            follow(child.stderr.take(), &log, &is_stalled),
+        ];
+        Dormouse { scene, child, readers, log, read, is_stalled }
+    }
+
+    /// From here on, nothing is read of its output, or it is read again.
+    pub(crate) fn stall_log(&self, is_stalled: bool) {
+        self.is_stalled.store(is_stalled, Ordering::Relaxed);
     }
 
     /// What it has said so far, without the time: `INFO listening service=web …`.
@@ -81,6 +94,7 @@ impl<'a> Dormouse<'a> {
         let child = &mut self.child;
         let status =
             self.scene.find("Dormouse ends", || child.try_wait().expect("a child of ours"));
+        self.stall_log(false);
         let readers = std::mem::take(&mut self.readers);
         self.scene.until("Dormouse's output ends", || {
             readers.iter().all(thread::JoinHandle::is_finished)
@@ -114,10 +128,15 @@ impl Drop for Dormouse<'_> {
 fn follow(
     pipe: Option<impl Read + Send + 'static>,
     log: &Arc<Mutex<Vec<String>>>,
+    is_stalled: &Arc<AtomicBool>,
 ) -> thread::JoinHandle<()> {
     let (pipe, log) = (pipe.expect("a pipe"), Arc::clone(log));
+    let is_stalled = Arc::clone(is_stalled);
     thread::spawn(move || {
         for line in BufReader::new(pipe).lines().map_while(Result::ok) {
+            while is_stalled.load(Ordering::Relaxed) {
+                thread::sleep(Duration::from_millis(5));
+            }
             log.lock().expect("no reader panics").push(line);
         }
     })
