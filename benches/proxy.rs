@@ -89,6 +89,7 @@ fn service(target: SocketAddr, lanes: &Lanes, decisions: &Runtime) -> SocketAddr
         lanes: lanes.all(),
         decisions: decisions.handle().clone(),
         drivers: TaskTracker::new(),
+        writers: TaskTracker::new(),
         paths: Paths::new(Mode::Adaptive, config::Relay::default().memory),
         state_dir: std::env::temp_dir().join("dormouse-bench"),
         own_listeners: Arc::default(),

@@ -31,6 +31,9 @@ const DECISION_THREADS: usize = 2;
 /// How long the end of hooks that have been killed is waited for.
 const KILLED: Duration = Duration::from_secs(1);
 
+/// How long the last state files are waited for, once everything else has ended.
+const WRITING: Duration = Duration::from_secs(5);
+
 /// Runs the services until a signal ends them.
 ///
 /// # Errors
@@ -144,6 +147,7 @@ impl Proxy {
             lanes: lanes.all(),
             decisions: decisions.clone(),
             drivers: TaskTracker::new(),
+            writers: TaskTracker::new(),
             paths: Paths::new(Mode::Adaptive, self.config.relay.memory),
             state_dir: self.config.state_dir.clone(),
             own_listeners: Arc::new(own_listeners(&listeners)),
@@ -176,7 +180,7 @@ impl Proxy {
                     .remedy("the errors above say why; `dormouse check` finds them without running"),
             )),
         };
-        self.leave(services, &ground.drivers, &host, &mut signals).await;
+        self.leave(services, &ground, &host, &mut signals).await;
         ended
     }
 
@@ -187,13 +191,14 @@ impl Proxy {
     async fn leave(
         &mut self,
         services: Vec<Service>,
-        drivers: &TaskTracker,
+        ground: &Ground,
         host: &Host,
         signals: &mut Signals,
     ) {
         for service in &services {
             service.exit();
         }
+        let Ground { drivers, writers, .. } = ground;
         drivers.close();
         let drain = self.config.drain;
         let lanes = &mut self.lanes;
@@ -210,6 +215,13 @@ impl Proxy {
                 drivers.wait().await;
             }
             host.shutdown().await;
+            writers.close();
+            if tokio::time::timeout(WRITING, writers.wait()).await.is_err() {
+                tracing::warn!(
+                    waited = WRITING.as_secs(),
+                    "the state files are not written: the disk of `state_dir` does not answer"
+                );
+            }
             tracing::info!("all done");
         };
         tokio::select! {

@@ -103,16 +103,6 @@ impl Caller {
         Guest::store(loaded.pre.engine(), &self.worker, Instant::now())
     }
 
-    /// Drops a store where that can hang, if it can: closing a file of its may.
-    pub(super) fn discard(&self, store: Store<Guest>) {
-        let allow = &self.worker.plugin.allow;
-        if allow.read.is_empty() && allow.write.is_empty() {
-            drop(store);
-        } else {
-            self.worker.resources.threads.discard(store);
-        }
-    }
-
     /// Begins a call on the instance in `store`.
     pub(super) fn begin(
         &self,

@@ -57,9 +57,7 @@ impl PluginLifecycle {
                 }
             };
             let answer = caller.wait(&begun, answer).await;
-            let answer = caller.judge(begun, store.data(), answer, |_, done| Ok(done));
-            caller.discard(store);
-            answer
+            caller.judge(begun, store.data(), answer, |_, done| Ok(done))
         };
         self.caller.on_its_thread(call).await
     }
@@ -116,9 +114,7 @@ impl Judge for PluginJudge {
                 guest.call_ready(&mut store, &caller.service, attempt).await
             };
             let answer = caller.wait(&begun, answer).await;
-            let answer = caller.judge(begun, store.data(), answer, answers::readiness);
-            caller.discard(store);
-            answer
+            caller.judge(begun, store.data(), answer, answers::readiness)
         }))
     }
 }
@@ -148,9 +144,7 @@ impl Idleness for PluginIdleness {
             };
             let answer = caller.wait(&begun, answer).await;
             let idleness = |_: &Call<'_>, answer| Ok(answers::idleness(answer));
-            let answer = caller.judge(begun, store.data(), answer, idleness);
-            caller.discard(store);
-            answer
+            caller.judge(begun, store.data(), answer, idleness)
         }))
     }
 }
@@ -198,8 +192,8 @@ impl PluginConversation {
 
 impl Drop for PluginConversation {
     fn drop(&mut self) {
-        if let Some(Instance { store, guest: _ }) = self.instance.take() {
-            self.caller.worker.resources.threads.discard(store);
+        if let Some(instance) = self.instance.take() {
+            self.caller.worker.resources.threads.drop_on_thread(instance);
         }
     }
 }
@@ -241,10 +235,7 @@ async fn ask(
         Ok((reply, guest)) if reply.verdict == Verdict::More => {
             Ok((reply, Some(Instance { store, guest })))
         }
-        ended => {
-            caller.discard(store);
-            ended.map(|(reply, _)| (reply, None))
-        }
+        ended => ended.map(|(reply, _)| (reply, None)),
     }
 }
 

@@ -158,6 +158,11 @@ impl Guest {
 impl Drop for Guest {
     fn drop(&mut self) {
         self.end_call();
+        let Worker { plugin, resources, .. } = &*self.worker;
+        if !(plugin.allow.read.is_empty() && plugin.allow.write.is_empty()) {
+            // Its open files: closing one may hang. The memory of the instance is freed here.
+            resources.threads.drop_blocking(std::mem::take(&mut self.resources));
+        }
     }
 }
 

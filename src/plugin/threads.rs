@@ -115,8 +115,14 @@ impl PluginThreads {
         }
     }
 
-    /// Drops `value` on a blocking thread: closing a file may hang.
-    pub(super) fn discard(&self, value: impl Send + 'static) {
+    /// Drops `value` on the plugin's thread: freeing an instance takes time.
+    pub(super) fn drop_on_thread(&self, value: impl Send + 'static) {
+        drop(self.handle.spawn(async move { drop(value) }));
+    }
+
+    /// Drops `value` on a blocking thread: closing a file may hang. It should be small: it is kept for as
+    /// long as all these threads hang.
+    pub(super) fn drop_blocking(&self, value: impl Send + 'static) {
         drop(self.handle.spawn_blocking(move || drop(value)));
     }
 

@@ -95,6 +95,8 @@ pub struct Ground {
     pub decisions: Handle,
     /// The drivers: each ends when there is nothing left to do after [`Service::exit`].
     pub drivers: TaskTracker,
+    /// The threads that write down what is under way.
+    pub writers: TaskTracker,
     /// How bytes are passed on.
     pub paths: Paths,
     /// Where services keep what outlasts a restart.
@@ -120,14 +122,14 @@ impl Service {
             &shared.config.name,
             Arc::clone(&shared.dialers),
             &ground.state_dir,
-            ground.drivers.clone(),
+            ground.writers.clone(),
             ground.decisions.clone(),
         ));
         let recorder = Recorder::new(
             &shared.config.name,
             &shared.config.target,
             &ground.state_dir,
-            ground.drivers.clone(),
+            ground.writers.clone(),
             ground.decisions.clone(),
         );
         let driver = Driver::new(Arc::clone(&shared), inbox, reach, Arc::clone(&recorder), seed());

@@ -56,8 +56,6 @@ pub(super) struct Recorder {
     entry: Mutex<Entry>,
     /// The version of the entry that is on the disk, or that the disk has refused.
     written: watch::Sender<u64>,
-    /// Held by the thread that writes.
-    disk: Mutex<()>,
     writers: TaskTracker,
     threads: Handle,
 }
@@ -69,6 +67,8 @@ struct Entry {
     version: u64,
     /// `None` while the target is asleep.
     content: Option<Content>,
+    /// Whether a thread writes. There is one at most: a disk that hangs keeps no second one.
+    is_writing: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -131,7 +131,6 @@ impl Recorder {
             file: state_dir.join(format!("{service}.phase")),
             entry: Mutex::default(),
             written: watch::Sender::new(0),
-            disk: Mutex::default(),
             writers,
             threads,
         })
@@ -226,17 +225,29 @@ impl Recorder {
     }
 
     fn write_soon(self: &Arc<Self>) {
-        let recorder = Arc::clone(self);
-        self.writers.spawn_blocking_on(move || recorder.write(), &self.threads);
+        if !std::mem::replace(&mut self.entry().is_writing, true) {
+            let recorder = Arc::clone(self);
+            self.writers.spawn_blocking_on(move || recorder.write(), &self.threads);
+        }
     }
 
     /// Brings the file up to date.
     fn write(&self) {
-        let _alone = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-        let entry = self.entry().clone();
-        if *self.written.borrow() >= entry.version {
-            return;
+        loop {
+            let entry = {
+                let mut entry = self.entry();
+                if *self.written.borrow() >= entry.version {
+                    entry.is_writing = false;
+                    return;
+                }
+                entry.clone()
+            };
+            self.write_entry(&entry);
+            self.written.send_replace(entry.version);
         }
+    }
+
+    fn write_entry(&self, entry: &Entry) {
         let done = match &entry.content {
             Some(content) => files::replace_unsynced(&self.file, encode(content).as_bytes()),
             None => files::remove(&self.file),
@@ -250,7 +261,6 @@ impl Recorder {
                 self.file.display(),
             );
         }
-        self.written.send_replace(entry.version);
     }
 
     fn read(&self) -> Result<Option<Content>, RecordError> {

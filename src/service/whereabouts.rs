@@ -17,7 +17,7 @@
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
@@ -49,9 +49,17 @@ struct Record {
     file: PathBuf,
     /// The `target` of the config.
     configured: Target,
-    named: Mutex<Option<Target>>,
-    /// Held by whoever writes.
-    disk: Mutex<()>,
+    named: Mutex<Named>,
+}
+
+/// What is to be in the file.
+#[derive(Default)]
+struct Named {
+    target: Option<Target>,
+    /// Whether the file is to be written again.
+    is_news: bool,
+    /// Whether a thread writes. There is one at most: a disk that hangs keeps no second one.
+    is_writing: bool,
 }
 
 /// What is wrong with a file.
@@ -80,7 +88,6 @@ impl Whereabouts {
             file: state_dir.join(format!("{service}.address")),
             configured: dialers.service().target(),
             named: Mutex::default(),
-            disk: Mutex::default(),
         };
         Whereabouts { dialers, record: Arc::new(record), writers, decisions }
     }
@@ -103,7 +110,7 @@ impl Reach for Whereabouts {
 
     fn redirect(&self, target: Option<Target>) {
         self.dialers.redirect(target.clone());
-        if self.record.name(target) {
+        if self.record.name(target) && self.record.begins_to_write() {
             let record = Arc::clone(&self.record);
             self.writers.spawn_blocking_on(move || record.write(), &self.decisions);
         }
@@ -120,17 +127,39 @@ impl Reach for Whereabouts {
 impl Record {
     /// Notes where the target is, and says whether that is news to the file.
     fn name(&self, target: Option<Target>) -> bool {
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        let news = *named != target;
-        *named = target;
-        news
+        let mut named = self.named();
+        let is_news = named.target != target;
+        named.target = target;
+        named.is_news |= is_news;
+        is_news
+    }
+
+    /// Whether a thread is to be started that writes.
+    fn begins_to_write(&self) -> bool {
+        !std::mem::replace(&mut self.named().is_writing, true)
+    }
+
+    fn named(&self) -> MutexGuard<'_, Named> {
+        self.named.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings the file up to date.
     fn write(&self) {
-        let _alone = self.disk.lock().unwrap_or_else(PoisonError::into_inner);
-        let named = self.named.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let done = match named {
+        loop {
+            let target = {
+                let mut named = self.named();
+                if !std::mem::take(&mut named.is_news) {
+                    named.is_writing = false;
+                    return;
+                }
+                named.target.clone()
+            };
+            self.write_target(target.as_ref());
+        }
+    }
+
+    fn write_target(&self, target: Option<&Target>) {
+        let done = match target {
             Some(target) => {
                 let content = format!("{HEADER}\n{}\n{target}\n", self.configured);
                 files::replace(&self.file, content.as_bytes())
@@ -152,7 +181,7 @@ impl Record {
     fn recall(&self) -> Option<Target> {
         match self.read() {
             Ok(recalled) => {
-                self.name(recalled.clone());
+                self.named().target.clone_from(&recalled);
                 recalled
             }
             Err(unusable) => {
@@ -162,7 +191,7 @@ impl Record {
                     self.file.display(),
                     self.configured,
                 );
-                self.write();
+                self.write_target(None);
                 None
             }
         }

@@ -258,6 +258,7 @@ impl Stage {
             lanes: [Lane::on(Handle::current())].into(),
             decisions: Handle::current(),
             drivers: TaskTracker::new(),
+            writers: TaskTracker::new(),
             paths: Paths::new(Mode::Copy, 1 << 20),
             state_dir: state_dir.path().to_owned(),
             own_listeners: Arc::default(),

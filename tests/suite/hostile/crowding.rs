@@ -55,7 +55,10 @@ fn a_crowd_at_a_gate_that_computes_delays_no_wake_of_another_service() {
 
 #[test]
 fn a_crowd_at_a_gate_that_opens_a_pipe_delays_no_wake_of_another_service() {
-    let open = "(drop (call $open)) (call $done)";
+    // 4 MiB each, which must be free again though the pipe is never opened.
+    let open = "(drop (memory.grow (i32.const 64)))
+        (memory.fill (i32.const 524288) (i32.const 1) (i32.const 3670016))
+        (drop (call $open)) (call $done)";
     let guest = Guest::bare().opens("console", 0, 1).gate(open);
     let limits = toml::toml! { call = "200ms" };
     let scene = scene(&guest).set_of_plugin("hostile", "limits", limits);
@@ -64,7 +67,7 @@ fn a_crowd_at_a_gate_that_opens_a_pipe_delays_no_wake_of_another_service() {
     let (at, mode) = (rustix::fs::CWD, rustix::fs::Mode::RWXU);
     let pipe = folder.join("console");
     rustix::fs::mknodat(at, &pipe, rustix::fs::FileType::Fifo, mode, 0).unwrap();
-    let scene = scene.allow("hostile", "read", vec![folder.to_str().unwrap()]);
+    let scene = scene.allow("hostile", "read", vec![folder.to_str().unwrap()]).set("max_gates", 16);
     let run = scene.run();
     let longest = wakes_beside(&scene, &run);
     assert!(longest < PATIENCE, "a wake took {longest:?}");
@@ -72,6 +75,10 @@ fn a_crowd_at_a_gate_that_opens_a_pipe_delays_no_wake_of_another_service() {
         scene.client().send("x");
         run.log().iter().any(|line| line.contains("limits.threads"))
     });
+    let status = fs::read_to_string(format!("/proc/{}/status", run.pid())).unwrap();
+    let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let memory: usize = memory.trim().trim_end_matches(" kB").parse().unwrap();
+    assert!(memory < 200 << 10, "{memory} KiB are in use, of 512 MiB that all calls had");
     let tasks = fs::read_dir(format!("/proc/{}/task", run.pid())).unwrap().count();
     assert!(tasks < 40, "{tasks} threads");
 }

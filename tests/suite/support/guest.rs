@@ -450,7 +450,11 @@ impl Guest {
 
 /// The files of `wit/` as one text, as if they were of this version.
 pub(crate) fn package(version: &str) -> String {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("wit/dormouse-plugin-0.1.0");
+    // The chores, which build guests as well, are in a folder below.
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let has_it = |root: &&Path| root.join("wit").is_dir();
+    let root = package.ancestors().find(has_it).expect("wit/ should be there");
+    let folder = root.join("wit/dormouse-plugin-0.1.0");
     let mut text = format!("package dormouse:plugin@{version};\n");
     for file in std::fs::read_dir(folder).expect("wit/ should be there") {
         let file = file.expect("wit/ should be readable").path();

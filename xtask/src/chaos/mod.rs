@@ -14,8 +14,11 @@ mod actors;
 mod clients;
 mod clock;
 mod dice;
+mod disk;
+mod hostile;
 mod invariants;
 mod ledger;
+mod log_reader;
 mod options;
 mod pattern;
 mod procfs;
@@ -32,9 +35,10 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use actors::{OnDormouse, OnTargets, Weather};
+use actors::{OnDormouse, OnSurroundings, OnTargets, Weather};
 use clients::Crowd;
 use dice::Dice;
+use hostile::HostileCrowd;
 use invariants::{Monitor, Record};
 use options::Options;
 use proxy::Proxy;
@@ -73,6 +77,9 @@ pub fn run(arguments: &[&str]) -> Result<(), String> {
     println!("\nseed {}, {:.1} minutes", options.seed, begin.elapsed().as_secs_f64() / 60.0);
     if !world.probes {
         println!("this binary has no `probe_while_asleep`");
+    }
+    if !world.disk.can_be_full() {
+        println!("the disk was never full: that takes root");
     }
     println!("\ncounts\n{tally}\nviolations\n{}", violations.report());
     if violations.total() > 0 || outcome.is_err() {
@@ -202,6 +209,9 @@ impl Chaos<'_> {
         let weather = Weather::new(self.world.services.len());
         let crowd = self.crowd(record, &weather, &end);
         let on_dormouse = OnDormouse { proxy, record, tally: self.tally, end: &end, spare };
+        let (tally, disk) = (self.tally, &self.world.disk);
+        let on_surroundings = OnSurroundings { proxy, disk, tally, end: &end, spare };
+        let hostile = HostileCrowd { world: self.world, tally, end: &end };
         let on_targets = OnTargets { world: self.world, record, tally: self.tally, end: &end };
         thread::scope(|scope| {
             let over = EndOnDrop(&end);
@@ -212,6 +222,8 @@ impl Chaos<'_> {
             scope.spawn(|| crowd.herd(dice("herd")));
             scope.spawn(|| weather.change(dice("weather"), &end));
             scope.spawn(|| on_targets.act(dice("targets")));
+            scope.spawn(|| on_surroundings.act(dice("surroundings")));
+            scope.spawn(|| hostile.act(dice("hostile")));
             let dormouse = scope.spawn(|| on_dormouse.act(dice("dormouse")));
             end.sleep(time);
             drop(over);

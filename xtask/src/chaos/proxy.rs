@@ -4,13 +4,15 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ExitStatus};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
 use super::clock::{self, Tick};
+use super::log_reader;
 use super::procfs::Process;
 use super::tally::Tally;
 use super::violations::{Kind, Violations};
@@ -30,6 +32,8 @@ pub struct Proxy<'a> {
     violations: &'a Violations,
     tally: &'a Tally,
     state: Mutex<State>,
+    /// Whether nothing reads its log.
+    is_log_stalled: Arc<AtomicBool>,
 }
 
 #[derive(Default)]
@@ -44,7 +48,7 @@ struct State {
 
 impl<'a> Proxy<'a> {
     pub fn new(world: &'a World, violations: &'a Violations, tally: &'a Tally) -> Self {
-        Proxy { world, violations, tally, state: Mutex::default() }
+        Proxy { world, violations, tally, state: Mutex::default(), is_log_stalled: Arc::default() }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -71,13 +75,21 @@ impl<'a> Proxy<'a> {
             .map_err(|error| format!("can't open {}: {error}", path.display()))?;
         // The marks of starts and ends make the log readable; it does not depend on them.
         let _ = writeln!(log, "--- started at tick {}", clock::now());
+        let cannot = |error: std::io::Error| format!("can't start Dormouse: {error}");
+        let (reader, writer) = std::io::pipe().map_err(cannot)?;
+        log_reader::read(reader, log, &self.is_log_stalled).map_err(cannot)?;
         self.world
             .dormouse("run")
             .process_group(0)
             .stdout(std::process::Stdio::null())
-            .stderr(log)
+            .stderr(writer)
             .spawn()
-            .map_err(|error| format!("can't start Dormouse: {error}"))
+            .map_err(cannot)
+    }
+
+    /// From here on, nothing reads its log, or it is read again.
+    pub fn stall_log(&self, is_stalled: bool) {
+        self.is_log_stalled.store(is_stalled, Ordering::Relaxed);
     }
 
     /// The process that runs now.

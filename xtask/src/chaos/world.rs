@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use super::dice::Dice;
+use super::disk::Disk;
+use super::hostile;
 use super::procfs::{self, Process};
 use crate::files;
 
@@ -108,7 +110,12 @@ impl Drop for Folder {
 /// The folder with everything that Dormouse needs. Dropping it ends every process of the run.
 pub struct World {
     folder: Folder,
+    pub disk: Disk,
     pub services: Vec<Service>,
+    /// Where clients of the hostile service connect, on 127.0.0.1.
+    pub hostile: u16,
+    /// Where its target would listen.
+    hostile_target: u16,
     /// Whether the binary knows `probe_while_asleep`.
     pub probes: bool,
 }
@@ -120,7 +127,10 @@ impl World {
     pub fn new(binary: &Path, seed: u64) -> Result<Self, String> {
         let folder = Folder::new()?;
         let mut dice = Dice::of_part(seed, "ports");
-        let mut world = World { folder, services: Vec::new(), probes: true };
+        let disk = Disk::mount(&folder.path().join("state"))?;
+        let (hostile, hostile_target) = (free_port(&mut dice)?, free_port(&mut dice)?);
+        let services = Vec::new();
+        let mut world = World { folder, disk, services, hostile, hostile_target, probes: true };
         for kind in Kind::ALL {
             let (listen, target) = (free_port(&mut dice)?, free_port(&mut dice)?);
             world.services.push(Service { kind, listen, target });
@@ -133,6 +143,7 @@ impl World {
         let keeper = format!("{} {}", keeper.pid, keeper.born);
         files::write(&world.path().join("keeper"), keeper.as_bytes())?;
         world.write_hooks()?;
+        hostile::prepare(&world)?;
         world.write_config()?;
         world.probes = world.check().is_ok();
         if !world.probes {
@@ -200,6 +211,7 @@ impl World {
         for service in &self.services {
             text.push_str(&self.service_config(service));
         }
+        text.push_str(&hostile::config(self.hostile, self.hostile_target));
         files::write(&self.path().join("dormouse.toml"), text.as_bytes())
     }
 
