@@ -29,9 +29,9 @@ Commands:
   chaos [OPTIONS]    runs the binary between clients, hooks and targets that fail at random, and
                      counts broken invariants; `chaos --help` says more
   orders             tries every order of threads at the door that counts clients
-  mutants [ARGUMENTS]
-                     changes the lifecycle and the door in every way, and sees whether their tests
-                     notice; arguments go to `cargo mutants`
+  mutants [grants] [ARGUMENTS]
+                     changes the lifecycle and the door in every way, or the grants of plugins, and
+                     sees whether their tests notice; arguments go to `cargo mutants`
   plugins            builds the embedded components and writes their lock files
   plugins --check    fails if an embedded component is not what its sources say
   plugins LANG...    builds and tests the plugin of examples/plugins/ in these languages, from

@@ -1,6 +1,8 @@
-//! `cargo xtask orders` and `cargo xtask mutants`: what is proven of the lifecycle and the door alone.
+//! `cargo xtask orders` and `cargo xtask mutants`: what is proven of the lifecycle, the door and the
+//! grants alone.
 //!
-//! Both use `tests/model`, a crate that compiles these files without the rest of Dormouse, in seconds.
+//! They use `tests/model` and `tests/grants`, crates that compile these files without the rest of
+//! Dormouse, in seconds.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,16 +12,55 @@ use crate::cargo::{self, announce, cargo};
 /// The crate of the model, from the folder of the project.
 const MODEL: &str = "tests/model";
 
-/// The sources that `tests/model` compiles, from the folder of the project.
-const SOURCES: [&str; 2] = ["src/lifecycle", "src/service/door.rs"];
+/// A part of Dormouse whose mutants are tried.
+struct Part {
+    /// The crate that compiles it, from the folder of the project.
+    package: &'static str,
+    /// The sources that it compiles, from the folder of the project, and where it has them.
+    sources: &'static [(&'static str, &'static str)],
+    /// Its root, if it is not that of the crate.
+    root: Option<&'static str>,
+    /// Only these files are changed, if there are any.
+    files: &'static [&'static str],
+    /// Tests that a mutant is not shown.
+    skipped: &'static [&'static str],
+}
+
+const LIFECYCLE: Part = Part {
+    package: MODEL,
+    sources: &[("src/lifecycle", "lifecycle"), ("src/service/door.rs", "door.rs")],
+    root: Some("#![allow(dead_code)]\nmod door;\nmod lifecycle;\n"),
+    files: &[],
+    // They take longest, and visit the same code as the other walks.
+    skipped: &["with_a_gate", "wake_budget", "idleness_is_asked", "believed_without"],
+};
+
+const GRANTS: Part = Part {
+    package: "tests/grants",
+    sources: &[
+        ("src/text.rs", "text.rs"),
+        ("src/config", "config"),
+        ("src/plugin/grants/commands.rs", "plugin/grants/commands.rs"),
+        ("src/plugin/grants/denial.rs", "plugin/grants/denial.rs"),
+        ("src/plugin/grants/for_tests.rs", "plugin/grants/for_tests.rs"),
+        ("src/plugin/grants/network.rs", "plugin/grants/network.rs"),
+        ("src/plugin/http/address.rs", "plugin/http/address.rs"),
+        ("src/plugin/http/route.rs", "plugin/http/route.rs"),
+    ],
+    root: None,
+    // Those whose unit tests stand beside them.
+    files: &[
+        "src/plugin/**/*.rs",
+        "src/config/http_grant.rs",
+        "src/config/http_path.rs",
+        "src/config/reach.rs",
+    ],
+    skipped: &[],
+};
 
 /// How long the tests of one mutant may take, in seconds. One that makes the walk endless counts as
 /// caught.
 const MAX_TEST_SECONDS: &str = "300";
-
-/// The walks that a mutant is not shown: they take longest, and visit the same code.
-const SKIPPED_WALKS: [&str; 4] =
-    ["with_a_gate", "wake_budget", "idleness_is_asked", "believed_without"];
 
 /// Tries the orders in which clients and the driver can meet at the door.
 pub fn orders() -> Result<(), String> {
@@ -31,36 +72,47 @@ pub fn orders() -> Result<(), String> {
     cargo::run(&mut tests, "trying the orders")
 }
 
-/// Changes the lifecycle and the door in every way that `cargo mutants` knows, and sees whether their
-/// tests notice. `arguments` go to `cargo mutants`.
+/// Changes a part in every way that `cargo mutants` knows, and sees whether its tests notice: the
+/// lifecycle and the door, or with `grants` as the first argument what a plugin may reach. Further
+/// `arguments` go to `cargo mutants`.
 pub fn mutants(arguments: &[&str]) -> Result<(), String> {
     if !cargo::has_subcommand("mutants") {
         return Err("`cargo mutants` is missing: `cargo install cargo-mutants --locked`".to_owned());
     }
+    let (part, arguments) = match arguments {
+        ["grants", rest @ ..] => (&GRANTS, rest),
+        all => (&LIFECYCLE, all),
+    };
     let folder = target_folder("mutants");
     let package = folder.join("package");
     announce(&format!("copying the model to {}", package.display()));
-    copy_model(&package).map_err(|error| format!("the model can't be copied: {error}"))?;
+    copy_part(part, &package).map_err(|error| format!("the model can't be copied: {error}"))?;
     let mut mutants = cargo(["mutants", "--no-shuffle", "--timeout", MAX_TEST_SECONDS]);
-    mutants.arg("--output").arg(&folder).args(arguments).args(["--", "--lib", "--"]);
-    mutants.args(SKIPPED_WALKS.iter().flat_map(|walk| ["--skip", walk]));
+    mutants.arg("--output").arg(&folder);
+    mutants.args(part.files.iter().flat_map(|file| ["--file", file]));
+    mutants.args(arguments).args(["--", "--lib", "--"]);
+    mutants.args(part.skipped.iter().flat_map(|test| ["--skip", test]));
     cargo::run(mutants.current_dir(&package), "the tests missed mutants, or running them")
 }
 
-/// `cargo mutants` changes only files below the manifest, so the model gets them there.
-fn copy_model(package: &Path) -> std::io::Result<()> {
+/// `cargo mutants` changes only files below the manifest, so the part gets them there.
+fn copy_part(part: &Part, package: &Path) -> std::io::Result<()> {
     if package.exists() {
         fs::remove_dir_all(package)?;
     }
-    let model = cargo::root().join(MODEL);
+    let template = cargo::root().join(part.package);
     fs::create_dir_all(package.join("src"))?;
     for file in ["Cargo.toml", "Cargo.lock"] {
-        fs::copy(model.join(file), package.join(file))?;
+        fs::copy(template.join(file), package.join(file))?;
     }
-    fs::write(package.join("src/lib.rs"), "#![allow(dead_code)]\nmod door;\nmod lifecycle;\n")?;
-    for source in SOURCES {
-        let from = cargo::root().join(source);
-        copy(&from, &package.join("src").join(from.file_name().unwrap_or_default()))?;
+    match part.root {
+        Some(root) => fs::write(package.join("src/lib.rs"), root)?,
+        None => copy(&template.join("src/lib.rs"), &package.join("src/lib.rs"))?,
+    }
+    for (from, to) in part.sources {
+        let to = package.join("src").join(to);
+        fs::create_dir_all(to.parent().unwrap_or(package))?;
+        copy(&cargo::root().join(from), &to)?;
     }
     Ok(())
 }

@@ -5,6 +5,7 @@
 //! one warning, with the lines of TOML that would allow it.
 
 mod commands;
+mod denial;
 mod folders;
 #[cfg(test)]
 mod for_tests;
@@ -18,9 +19,9 @@ use crate::config::Plugin;
 
 use super::counters::Counters;
 use super::trial::Recorder;
-use crate::text;
 
 pub(super) use self::commands::{command, command_variable, environment};
+pub(super) use self::denial::{Denial, toml_key, toml_string};
 pub use self::folders::FolderFault;
 pub(super) use self::folders::open as open_folders;
 pub(super) use self::network::{Protocol, address, asks_for_target, fixed, sockets, wake_on_lan};
@@ -28,27 +29,6 @@ pub(super) use self::nofollow::open as open_without_following;
 
 /// How many different denials of one plugin are told.
 const TOLD: usize = 32;
-
-/// A plugin wanted something that the config does not grant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Denial {
-    /// What it wanted, for people: the end of the sentence "it wanted to …".
-    pub(super) wanted: String,
-    /// What would allow it: a sentence, or lines of TOML.
-    pub(super) remedy: String,
-}
-
-impl Denial {
-    /// It wanted to `wanted`; `remedy` would allow it.
-    pub(super) fn new(wanted: String, remedy: String) -> Denial {
-        Denial { wanted, remedy }
-    }
-
-    /// The text of the error that the guest gets.
-    pub(super) fn for_guest(&self) -> String {
-        format!("the config does not let this plugin {}. {}", self.wanted, self.remedy)
-    }
-}
 
 /// `plugin` wanted to keep more in its state than `limits.state` lets it.
 pub(super) fn more_state(plugin: &Plugin) -> Denial {
@@ -96,27 +76,4 @@ impl Warnings {
             tracing::warn!(plugin, service, "further denials of this plugin are not told");
         }
     }
-}
-
-/// `name` as a part of a TOML key.
-pub(super) fn toml_key(name: &str) -> String {
-    let bare = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    if !name.is_empty() && name.bytes().all(bare) { name.to_owned() } else { toml_string(name) }
-}
-
-/// `value` as a TOML string on one line, without a single raw control character.
-pub(super) fn toml_string(value: &str) -> String {
-    let mut written = String::with_capacity(value.len() + 2);
-    written.push('"');
-    for character in value.chars() {
-        match character {
-            '"' | '\\' => written.extend(['\\', character]),
-            hidden if text::is_hostile(hidden) => {
-                written.push_str(&format!("\\U{:08X}", u32::from(hidden)));
-            }
-            shown => written.push(shown),
-        }
-    }
-    written.push('"');
-    written
 }
