@@ -33,6 +33,8 @@ pub(super) struct Waiter {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Waiting {
     pub(super) clients: BTreeMap<ClientId, Waiter>,
+    /// How many of them come from each origin; no entry is 0.
+    places: BTreeMap<Origin, usize>,
 }
 
 impl Waiting {
@@ -54,12 +56,49 @@ impl Waiting {
         at_most: Duration,
     ) {
         let deadline = now.after(at_most.saturating_sub(waited));
-        self.clients.insert(client, Waiter { stage, origin, deadline });
+        if let Some(old) = self.clients.insert(client, Waiter { stage, origin, deadline }) {
+            self.vacate(old.origin);
+        }
+        *self.places.entry(origin).or_default() += 1;
+    }
+
+    /// Whom to close so that a newcomer from there has a place, where all places are taken: the last
+    /// comer of the origin that has the most, if that is still no fewer than the newcomer's origin
+    /// has then. So an origin can't take a place from one that has as few, nor the same place back.
+    pub(super) fn displaced_by(&self, newcomer: Origin) -> Option<ClientId> {
+        let own = self.places.get(&newcomer).copied().unwrap_or(0);
+        let most = self.places.values().copied().max()?;
+        if most < own + 2 {
+            return None;
+        }
+        self.last_comer()
+    }
+
+    /// Whom to close where there is one too many: the last comer of the origin that has the most
+    /// places, one at the gate before one who has passed it.
+    pub(super) fn last_comer(&self) -> Option<ClientId> {
+        let most = self.places.values().copied().max()?;
+        let has_most = |waiter: &Waiter| self.places.get(&waiter.origin) == Some(&most);
+        let candidates = || self.clients.iter().rev().filter(|(_, waiter)| has_most(waiter));
+        let last = candidates().find(|(_, waiter)| waiter.stage == Stage::AtGate);
+        last.or_else(|| candidates().next()).map(|(client, _)| *client)
+    }
+
+    /// A client from there does not wait any more.
+    fn vacate(&mut self, origin: Origin) {
+        if let Some(places) = self.places.get_mut(&origin) {
+            *places -= 1;
+            if *places == 0 {
+                self.places.remove(&origin);
+            }
+        }
     }
 
     /// Takes out a client, if it waits.
     pub(super) fn remove(&mut self, client: ClientId) -> Option<Waiter> {
-        self.clients.remove(&client)
+        let waiter = self.clients.remove(&client)?;
+        self.vacate(waiter.origin);
+        Some(waiter)
     }
 
     /// The client has passed the gate; `None` if it does not wait any more.
@@ -97,12 +136,18 @@ impl Waiting {
 
     /// Takes out everybody at this stage, oldest first.
     pub(super) fn take(&mut self, stage: Stage) -> Vec<ClientId> {
-        self.clients.extract_if(.., |_, waiter| waiter.stage == stage).map(|(c, _)| c).collect()
+        let taken: Vec<_> =
+            self.clients.extract_if(.., |_, waiter| waiter.stage == stage).collect();
+        let vacate = |(client, waiter): (ClientId, Waiter)| {
+            self.vacate(waiter.origin);
+            client
+        };
+        taken.into_iter().map(vacate).collect()
     }
 
     /// Takes out everybody, oldest first.
     pub(super) fn take_all(&mut self) -> Vec<ClientId> {
-        std::mem::take(&mut self.clients).into_keys().collect()
+        std::mem::take(self).clients.into_keys().collect()
     }
 
     /// When the next client has waited long enough.
@@ -112,7 +157,9 @@ impl Waiting {
 
     /// Takes out a client that has waited long enough.
     pub(super) fn take_expired(&mut self, now: Moment) -> Option<ClientId> {
-        let entry = self.clients.first_entry()?;
-        (entry.get().deadline <= now).then(|| entry.remove_entry().0)
+        let (client, waiter) = self.clients.first_key_value()?;
+        let client = (waiter.deadline <= now).then_some(*client)?;
+        self.remove(client)?;
+        Some(client)
     }
 }

@@ -20,6 +20,7 @@ mod gate;
 mod lanes;
 mod listener;
 mod message;
+mod origin;
 mod presence;
 mod recorder;
 pub mod relay;

@@ -7,7 +7,6 @@ mod story;
 mod tests;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
 use super::message::{Message, Order, Reply, Waiter};
+use super::origin::origin;
 use super::recorder::Recorder;
 use calls::{Calls, Request};
 pub(super) use calls::{Reach, Report};
@@ -25,8 +25,8 @@ use story::Story;
 use crate::config::{OnIdlenessError, Target};
 use crate::decide::{self, Client, Deciders, Failure, FailureKind, Readiness, SleepVerdict};
 use crate::lifecycle::{
-    Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep, Moment, News, Origin, Outcome,
-    Phase, Policy, Question, Ready, Retry, WakeLimits,
+    Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep, Moment, News, Outcome, Phase,
+    Policy, Question, Ready, Retry, WakeLimits,
 };
 
 /// A service with many short connections is vacant all the time. So that neither the log nor the
@@ -467,17 +467,6 @@ impl Driver {
         let waiting = self.waiters.get(&id).map(|waiter| waiter.client);
         let passed = || self.passers.iter().find(|(passer, _)| *passer == id);
         waiting.or_else(|| passed().map(|(_, client)| *client))
-    }
-}
-
-/// What a wake budget is counted for. An IPv4 address is the same in either notation.
-fn origin(address: IpAddr) -> Origin {
-    match address.to_canonical() {
-        IpAddr::V4(address) => Origin::V4(address.octets()),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, e, f, g, h, ..] = address.octets();
-            Origin::V6([a, b, c, d, e, f, g, h])
-        }
     }
 }
 

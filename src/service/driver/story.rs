@@ -30,6 +30,7 @@ pub(super) struct Story {
     /// What was said last of a target that answers after its stop: how long after it.
     still_answers_told: Option<Duration>,
     full: Throttle,
+    displaced: Throttle,
     closed: Throttle,
     over_budget: Throttle,
 }
@@ -53,6 +54,7 @@ impl Story {
             judge_failure: String::new(),
             still_answers_told: None,
             full: Throttle::default(),
+            displaced: Throttle::default(),
             closed: Throttle::default(),
             over_budget: Throttle::default(),
         }
@@ -192,6 +194,7 @@ impl Story {
     pub(super) fn closed(&self, client: Client, reason: Reason) {
         let throttle = match reason {
             Reason::Full => &self.full,
+            Reason::Displaced | Reason::MadeRoom => &self.displaced,
             Reason::WaitedTooLong | Reason::Unusable => &self.closed,
             // These are told once for all clients.
             Reason::StartFailed | Reason::StartTimedOut | Reason::Exit => return,
