@@ -44,6 +44,7 @@ use dial::{DialError, Dialer, OwnListeners};
 use dialers::Dialers;
 use door::Door;
 use driver::{Driver, Reach};
+use gate::Gates;
 pub use lanes::{Lane, Lanes};
 use message::Message;
 use recorder::Recorder;
@@ -75,8 +76,8 @@ struct Shared {
     paths: Paths,
     /// Where plugins run.
     decisions: Handle,
-    /// One permit for each conversation at the gate.
-    gates: Semaphore,
+    /// The bounds of the conversations at the gate.
+    gates: Gates,
     /// One permit for each held client that is being connected.
     connects: Semaphore,
     phase: AtomicU8,
@@ -188,7 +189,7 @@ impl Shared {
     ) -> (Arc<Shared>, mpsc::UnboundedReceiver<Message>) {
         let (inbox, received) = mpsc::unbounded_channel();
         let shared = Shared {
-            gates: Semaphore::new(config.max_gates),
+            gates: Gates::new(config.max_gates),
             connects: Semaphore::new(CONNECTS),
             dialers: Arc::new(Dialers::new(&config, dialer, &ground.own_listeners)),
             config,

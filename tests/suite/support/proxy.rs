@@ -315,6 +315,11 @@ impl Scene {
         Client::connect(self.address_of(service, "listen"))
     }
 
+    /// A client of `web` from this address of the loopback network.
+    pub(crate) fn client_from(&self, source: Ipv4Addr) -> Client {
+        Client::connect_from(source, self.address_of("web", "listen"))
+    }
+
     /// The hooks of `web` that were run, with their causes: `start client`.
     pub(crate) fn hooks(&self) -> Vec<String> {
         self.hooks_of("web")
