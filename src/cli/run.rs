@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -37,7 +36,7 @@ const KILLED: Duration = Duration::from_secs(1);
 ///
 /// If a listener can't be opened, or if no service can work.
 pub(super) fn execute(config: Config) -> Result<(), Failure> {
-    raise_limit_of_open_files();
+    dormouse_child_limits::raise_open_files();
     let listeners = listen(&config)?;
     let lanes = Lanes::for_this_machine().map_err(|error| no_threads(&error))?;
     let decisions = Builder::new_multi_thread()
@@ -114,12 +113,6 @@ fn no_threads(error: &io::Error) -> Failure {
     Complaint::new(format!("no threads to work with: {error}"))
         .remedy("raise the limit of tasks (`TasksMax=` under systemd, `ulimit -u`)")
         .into()
-}
-
-/// Connections need descriptors: as many as may be had. A failure only means fewer of them.
-fn raise_limit_of_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// Everything that runs.

@@ -207,7 +207,17 @@ impl Scene {
     /// The same with a limit of open files, which can't be raised.
     pub(crate) fn run_with_open_files(&self, limit: u32) -> Dormouse<'_> {
         self.write_config();
-        let script = format!("ulimit -n {limit} && exec \"$0\" run");
+        self.run_limited(&format!("-n {limit}"))
+    }
+
+    /// The same with this soft limit of open files, below a hard one of 1,000.
+    pub(crate) fn run_with_few_open_files_at_first(&self, limit: u32) -> Dormouse<'_> {
+        self.write_config();
+        self.run_limited(&format!("-Sn {limit} && ulimit -Hn 1000"))
+    }
+
+    fn run_limited(&self, limit: &str) -> Dormouse<'_> {
+        let script = format!("ulimit {limit} && exec \"$0\" run");
         let mut shell = Command::new("/bin/sh");
         let shell = shell.args(["-c", &script, env!("CARGO_BIN_EXE_dormouse")]);
         let dormouse = Dormouse::run(self, shell);
