@@ -89,7 +89,7 @@ impl Driver {
             stop_timeout: config.stop_timeout,
             hold_timeout: config.hold_timeout,
             answer_timeout: ANSWER_MOST,
-            max_held: config.max_held,
+            max_held: max_held(&shared),
             gated: false,
             asks_idleness: false,
             without_answer: match config.on_idleness_error {
@@ -221,6 +221,9 @@ impl Driver {
         match message {
             Message::Waits { client, refused } => {
                 let (id, origin) = (client.id, origin(client.client.address.ip()));
+                if client.is_spare {
+                    self.policy.max_held = self.lifecycle.waiting().min(self.policy.max_held);
+                }
                 self.waiters.insert(id, client);
                 self.feed(match refused {
                     None => Event::Arrived(id, origin),
@@ -231,6 +234,7 @@ impl Driver {
                         waited: refusal.waited,
                     },
                 });
+                self.policy.max_held = max_held(&self.shared);
             }
             Message::Passed { id, stays } => {
                 if !stays && let Some(waiter) = self.waiters.remove(&id) {
@@ -254,6 +258,10 @@ impl Driver {
                 self.deciders = Some(deciders);
                 self.start_began = Instant::now();
                 self.feed(Event::Booted(under_way));
+            }
+            Message::MakeRoom => {
+                self.shared.slots.is_making_room();
+                self.feed(Event::MakeRoom);
             }
             Message::NotReady(why) => self.story.not_ready(&why),
             Message::Recalled { target, found } => self.story.recalled(&target, found),
@@ -359,6 +367,7 @@ impl Driver {
             let (lifecycle, effects) = lifecycle.step(&self.policy, self.now(), event);
             self.lifecycle = lifecycle;
             self.shared.publish(self.lifecycle.phase());
+            self.shared.slots.set_held(self.lifecycle.waiting());
             for effect in effects {
                 if let Some(answer) = self.carry_out(effect) {
                     next = Some(answer);
@@ -468,6 +477,11 @@ impl Driver {
         let passed = || self.passers.iter().find(|(passer, _)| *passer == id);
         waiting.or_else(|| passed().map(|(_, client)| *client))
     }
+}
+
+/// How many clients may be held: no more than there are slots.
+fn max_held(shared: &Shared) -> usize {
+    shared.config.max_held.min(shared.slots.most())
 }
 
 /// Ends at that time, or never.

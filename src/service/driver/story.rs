@@ -201,13 +201,22 @@ impl Story {
             // This has its own line, which says which limit it was.
             Reason::OverBudget => return,
         };
+        // Which limit it was: the one of the config, or that of the system.
+        let limit = match reason {
+            Reason::Full | Reason::Displaced if self.shared.slots.are_short() => {
+                " (the limit of open files allows no more; raise it: `LimitNOFILE=` under systemd, \
+                 `ulimit -n`)"
+            }
+            Reason::Full | Reason::Displaced => " (`max_held`)",
+            _ => "",
+        };
         if let Some(count) = throttle.count(Instant::now()) {
             warn!(
                 service = self.name(),
                 client = %client.address,
                 recent = count.recent,
                 all = count.all,
-                "client closed: {reason}",
+                "client closed: {reason}{limit}",
             );
         }
     }
