@@ -314,7 +314,9 @@ mod tests {
             member.taken.store(taken, Ordering::Relaxed);
             member.set_held(held);
         };
-        (has(&few, 1, 1), has(&some, 3, 3), has(&most, 5, 5));
+        has(&few, 1, 1);
+        has(&some, 3, 3);
+        has(&most, 5, 5);
         assert!(few.make_room() && few.make_room());
         assert_eq!(asked.load(Ordering::Relaxed), 1, "asked once until it does so");
         most.is_making_room();
@@ -322,7 +324,8 @@ mod tests {
         assert!(!some.make_room() && few.make_room());
         assert_eq!(asked.load(Ordering::Relaxed), 2);
         // Those that are connected count for who asks, and not for who is asked.
-        (has(&few, 3, 0), has(&most, 99, 4));
+        has(&few, 3, 0);
+        has(&most, 99, 4);
         assert!(!few.make_room());
         assert_eq!(other_asked.load(Ordering::Relaxed), 0);
     }
