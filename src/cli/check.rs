@@ -53,15 +53,7 @@ pub(super) fn execute(
     }
     let mut stdout = io::stdout().lock();
     stdout.write_all(checked.report().as_bytes())?;
-    writeln!(
-        stdout,
-        "{} clients fit at once, over all services, with the limit of {} open files here.",
-        capacity.clients,
-        match limit {
-            u64::MAX => "any number of".to_owned(),
-            limit => limit.to_string(),
-        },
-    )?;
+    writeln!(stdout, "{}", open_files::told(limit, capacity))?;
     if complaints.is_empty() {
         writeln!(stdout, "The config is good.")?;
     }

@@ -32,6 +32,18 @@ pub(super) fn count() -> Option<usize> {
     std::fs::read_dir("/proc/self/fd").ok().map(|open| open.count().saturating_sub(1))
 }
 
+/// How many clients fit, as a sentence.
+pub(super) fn told(limit: u64, capacity: Capacity) -> String {
+    let Capacity { clients, .. } = capacity;
+    match limit {
+        u64::MAX => "Any number of clients fits: there is no limit of open files here.".to_owned(),
+        limit => format!(
+            "{clients} clients fit at once, over all services, with the limit of {limit} open files \
+             here.",
+        ),
+    }
+}
+
 /// The services that could hold more clients than fit.
 pub(super) fn too_many_held(config: &Config, limit: u64, capacity: Capacity) -> Vec<Complaint> {
     let Capacity { clients, .. } = capacity;

@@ -35,6 +35,9 @@ pub(super) struct Waiting {
     pub(super) clients: BTreeMap<ClientId, Waiter>,
     /// How many of them come from each origin; no entry is 0.
     places: BTreeMap<Origin, usize>,
+    /// How many of them are held for the target. Whether one is, is asked at each step, and those at the
+    /// gate may be many.
+    held: usize,
 }
 
 impl Waiting {
@@ -57,8 +60,9 @@ impl Waiting {
     ) {
         let deadline = now.after(at_most.saturating_sub(waited));
         if let Some(old) = self.clients.insert(client, Waiter { stage, origin, deadline }) {
-            self.vacate(old.origin);
+            self.vacate(old);
         }
+        self.held += usize::from(stage == Stage::Held);
         *self.places.entry(origin).or_default() += 1;
     }
 
@@ -84,12 +88,13 @@ impl Waiting {
         last.or_else(|| candidates().next()).map(|(client, _)| *client)
     }
 
-    /// A client from there does not wait any more.
-    fn vacate(&mut self, origin: Origin) {
-        if let Some(places) = self.places.get_mut(&origin) {
+    /// A client does not wait any more.
+    fn vacate(&mut self, waiter: Waiter) {
+        self.held -= usize::from(waiter.stage == Stage::Held);
+        if let Some(places) = self.places.get_mut(&waiter.origin) {
             *places -= 1;
             if *places == 0 {
-                self.places.remove(&origin);
+                self.places.remove(&waiter.origin);
             }
         }
     }
@@ -97,19 +102,23 @@ impl Waiting {
     /// Takes out a client, if it waits.
     pub(super) fn remove(&mut self, client: ClientId) -> Option<Waiter> {
         let waiter = self.clients.remove(&client)?;
-        self.vacate(waiter.origin);
+        self.vacate(waiter);
         Some(waiter)
     }
 
     /// The client has passed the gate; `None` if it does not wait any more.
     pub(super) fn hold(&mut self, client: ClientId) -> Option<Waiter> {
         let waiter = self.clients.get_mut(&client)?;
+        self.held += usize::from(waiter.stage != Stage::Held);
         waiter.stage = Stage::Held;
         Some(*waiter)
     }
 
     /// The client that has been held for the target for the longest time.
     pub(super) fn first_held(&self) -> Option<ClientId> {
+        if self.held == 0 {
+            return None;
+        }
         self.all_held().next().map(|(client, _)| client)
     }
 
@@ -122,16 +131,21 @@ impl Waiting {
     /// Moves everybody who is new on to another stage, and says who that was, oldest first.
     pub(super) fn promote_new(&mut self, stage: Stage) -> Vec<ClientId> {
         let new = self.clients.iter_mut().filter(|(_, waiter)| waiter.stage == Stage::New);
-        new.map(|(client, waiter)| {
-            waiter.stage = stage;
-            *client
-        })
-        .collect()
+        let promoted: Vec<_> = new
+            .map(|(client, waiter)| {
+                waiter.stage = stage;
+                *client
+            })
+            .collect();
+        if stage == Stage::Held {
+            self.held += promoted.len();
+        }
+        promoted
     }
 
     /// How many are held for the target.
     pub(super) fn held(&self) -> usize {
-        self.all_held().count()
+        self.held
     }
 
     /// Takes out everybody at this stage, oldest first.
@@ -139,7 +153,7 @@ impl Waiting {
         let taken: Vec<_> =
             self.clients.extract_if(.., |_, waiter| waiter.stage == stage).collect();
         let vacate = |(client, waiter): (ClientId, Waiter)| {
-            self.vacate(waiter.origin);
+            self.vacate(waiter);
             client
         };
         taken.into_iter().map(vacate).collect()

@@ -551,6 +551,8 @@ impl World {
             Place::Out | Place::Inside(..) => false,
         });
         assert_eq!(waiting.count(), self.lifecycle.waiting(), "a client was lost");
+        let waiting = &self.lifecycle.waiting;
+        assert_eq!(waiting.held(), waiting.all_held().count(), "the held are counted wrongly");
         if let Some(deadline) = self.lifecycle.deadline() {
             assert!(deadline > self.now, "a deadline that has passed: a hot loop");
         }

@@ -10,8 +10,8 @@
 //!     └────────────── a seat, or no instance ◀─────────────────┘
 //! ```
 //!
-//! A client that says nothing costs two sockets' worth of memory: it has a turn only while the plugin
-//! is asked about its silence, and no instance of the plugin afterwards.
+//! A client that says nothing costs its socket and some KiB: it has a turn only while the plugin is asked
+//! about its silence, and no instance of the plugin afterwards.
 
 mod seats;
 mod turns;
