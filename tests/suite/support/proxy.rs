@@ -204,9 +204,12 @@ impl Scene {
         dormouse
     }
 
-    /// The same with a limit of open files, which can't be raised.
-    pub(crate) fn run_with_open_files(&self, limit: u32) -> Dormouse<'_> {
+    /// The same with a limit of open files, which can't be raised. It is that of a machine with two cores:
+    /// each further one has a thread that takes some.
+    pub(crate) fn run_with_open_files(&self, limit: usize) -> Dormouse<'_> {
         self.write_config();
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let limit = limit + 4 * cores.saturating_sub(2);
         self.run_limited(&format!("-n {limit}"))
     }
 
