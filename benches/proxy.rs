@@ -16,7 +16,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use dormouse::config::{self, Decider, OnGateError, OnIdlenessError, PluginId, Target, Wakes};
 use dormouse::decide::{Answer, CallContext, Cause, Deciders, Failure, Leftover, Lifecycle};
 use dormouse::service::relay::{Mode, Paths};
-use dormouse::service::{Ground, Lanes, Service, socket};
+use dormouse::service::{Ground, Lanes, Service, Slots, socket};
 use tokio::runtime::Runtime;
 use tokio_util::task::TaskTracker;
 
@@ -92,6 +92,7 @@ fn service(target: SocketAddr, lanes: &Lanes, decisions: &Runtime) -> SocketAddr
         writers: TaskTracker::new(),
         paths: Paths::new(Mode::Adaptive, config::Relay::default().memory),
         state_dir: std::env::temp_dir().join("dormouse-bench"),
+        slots: Slots::unlimited(),
         own_listeners: Arc::default(),
     };
     let deciders =

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use dormouse::config::{self, Decider, OnGateError, OnIdlenessError, PluginId, Target, Wakes};
 use dormouse::decide::{Answer, CallContext, Cause, Deciders, Failure, Leftover, Lifecycle};
 use dormouse::service::relay::{Mode, Paths};
-use dormouse::service::{Ground, Lanes, Service, socket};
+use dormouse::service::{Ground, Lanes, Service, Slots, socket};
 use rustix::process::{Resource, getrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -103,6 +103,7 @@ pub(crate) fn turn_over(rounds: u32) -> Result<Row, String> {
         drivers: TaskTracker::new(),
         paths: paths.clone(),
         state_dir: std::env::temp_dir().join("dormouse-bench"),
+        slots: Slots::unlimited(),
         own_listeners: Arc::default(),
     };
     let (service, address) = serve(target, &ground);

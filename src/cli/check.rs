@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use super::{Complaint, Failure, failure, warn};
+use super::{Complaint, Failure, failure, open_files, warn};
 use crate::config::{
     self, Config, Decider, ExecGrant, FolderGrant, OnGateError, OnIdlenessError, Plugin, PluginId,
     PluginSource, Reach, Service, Severity, Wakes,
@@ -44,12 +44,19 @@ pub(super) fn execute(
         .collect();
     let checked = Checked { config: &config, exports };
     checked.complain(&mut complaints);
-    let odd = checked.odd_grants();
+    let limit = dormouse_child_limits::most_open_files();
+    let capacity = open_files::capacity(&config, limit, None);
+    let mut odd = checked.odd_grants();
+    odd.extend(open_files::too_many_held(&config, limit, capacity));
     if !odd.is_empty() {
         failure::tell(Severity::Warning, &odd);
     }
     let mut stdout = io::stdout().lock();
-    stdout.write_all(checked.report(complaints.is_empty()).as_bytes())?;
+    stdout.write_all(checked.report().as_bytes())?;
+    writeln!(stdout, "{}", open_files::told(limit, capacity))?;
+    if complaints.is_empty() {
+        writeln!(stdout, "The config is good.")?;
+    }
     stdout.flush()?;
     if complaints.is_empty() { Ok(()) } else { Err(Failure::Complaints(complaints)) }
 }
@@ -128,7 +135,7 @@ impl Checked<'_> {
     }
 
     /// A block of lines for each service.
-    fn report(&self, is_good: bool) -> String {
+    fn report(&self) -> String {
         let mut report = String::new();
         for service in &self.config.services {
             let _ = writeln!(report, "service {}", service.name);
@@ -139,9 +146,6 @@ impl Checked<'_> {
                 }
             }
             report.push('\n');
-        }
-        if is_good {
-            report.push_str("The config is good.\n");
         }
         report
     }

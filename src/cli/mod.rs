@@ -9,6 +9,7 @@ mod check;
 mod completions;
 mod demo;
 mod failure;
+mod open_files;
 mod plugin;
 mod plugins;
 mod run;

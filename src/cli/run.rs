@@ -8,13 +8,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::runtime::Builder;
 use tokio::sync::Notify;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 use super::signals::Signals;
-use super::{Complaint, Failure};
+use super::{Complaint, Failure, open_files};
 use crate::config::{self, Config};
 use crate::decide::Deciders;
 use crate::plugin::Host;
@@ -22,7 +21,7 @@ use crate::plugin::process::reaper;
 use crate::service::dial::OwnListeners;
 use crate::service::relay::{Mode, Paths};
 use crate::service::socket::{self, Keepalive};
-use crate::service::{Ground, Lanes, Service};
+use crate::service::{Ground, Lanes, Service, Slots};
 
 /// How many threads plugins and drivers have. Two, so that one plugin that computes does not hold
 /// up the others.
@@ -40,7 +39,7 @@ const WRITING: Duration = Duration::from_secs(5);
 ///
 /// If a listener can't be opened, or if no service can work.
 pub(super) fn execute(config: Config) -> Result<(), Failure> {
-    raise_limit_of_open_files();
+    let limit = dormouse_child_limits::raise_open_files();
     let listeners = listen(&config)?;
     let lanes = Lanes::for_this_machine().map_err(|error| no_threads(&error))?;
     let decisions = Builder::new_multi_thread()
@@ -50,7 +49,7 @@ pub(super) fn execute(config: Config) -> Result<(), Failure> {
         .build()
         .map_err(|error| no_threads(&error))?;
     let proxy = Proxy { config: Arc::new(config), lanes: Some(lanes) };
-    let ended = decisions.block_on(proxy.run(listeners, decisions.handle()));
+    let ended = decisions.block_on(proxy.run(listeners, limit, decisions.handle()));
     // What still runs there is a plugin being compiled, or a target's name being looked up.
     decisions.shutdown_background();
     ended
@@ -119,12 +118,6 @@ fn no_threads(error: &io::Error) -> Failure {
         .into()
 }
 
-/// Connections need descriptors: as many as may be had. A failure only means fewer of them.
-fn raise_limit_of_open_files() {
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
-}
-
 /// Everything that runs.
 struct Proxy {
     config: Arc<Config>,
@@ -136,6 +129,7 @@ impl Proxy {
     async fn run(
         mut self,
         listeners: Vec<Listeners>,
+        limit: u64,
         decisions: &tokio::runtime::Handle,
     ) -> Result<(), Failure> {
         // Before any hook runs.
@@ -143,13 +137,15 @@ impl Proxy {
         let _reaping =
             reaper::is_needed().then(|| AbortOnDropHandle::new(tokio::spawn(reaper::run())));
         let Some(lanes) = &self.lanes else { return Ok(()) };
+        let capacity = open_files::capacity(&self.config, limit, open_files::count());
         let ground = Ground {
             lanes: lanes.all(),
             decisions: decisions.clone(),
             drivers: TaskTracker::new(),
             writers: TaskTracker::new(),
-            paths: Paths::new(Mode::Adaptive, self.config.relay.memory),
+            paths: Paths::with_pipes(Mode::Adaptive, self.config.relay.memory, capacity.pipes),
             state_dir: self.config.state_dir.clone(),
+            slots: Slots::new(capacity.clients, self.config.services.len()),
             own_listeners: Arc::new(own_listeners(&listeners)),
         };
         let host = Arc::new(Host::new(&self.config).map_err(|error| {

@@ -46,16 +46,33 @@ impl Lifecycle {
         }
     }
 
-    /// Rule 12.
+    /// Rule 12. Places are shared out by origin.
     fn wait(&mut self, turn: &mut Turn, newcomer: Newcomer, stage: Stage, waited: Duration) {
-        let (client, _) = newcomer;
-        if self.waiting.len() >= turn.policy.max_held {
-            turn.act(Effect::Close(client, Reason::Full));
-        } else if waited >= turn.policy.hold_timeout {
+        let (client, origin) = newcomer;
+        if waited >= turn.policy.hold_timeout {
             turn.act(Effect::Close(client, Reason::WaitedTooLong));
-        } else {
-            self.waiting.add(newcomer, stage, turn.now, waited, turn.policy.hold_timeout);
+            return;
         }
+        if self.waiting.len() >= turn.policy.max_held {
+            let Some(displaced) = self.waiting.displaced_by(origin) else {
+                turn.act(Effect::Close(client, Reason::Full));
+                return;
+            };
+            self.close(turn, displaced, Reason::Displaced);
+        }
+        self.waiting.add(newcomer, stage, turn.now, waited, turn.policy.hold_timeout);
+    }
+
+    /// What a client has here is needed elsewhere: another service has fewer clients.
+    pub(super) fn make_room(&mut self, turn: &mut Turn) {
+        if let Some(client) = self.waiting.last_comer() {
+            self.close(turn, client, Reason::MadeRoom);
+        }
+    }
+
+    fn close(&mut self, turn: &mut Turn, client: ClientId, reason: Reason) {
+        self.waiting.remove(client);
+        turn.act(Effect::Close(client, reason));
     }
 
     fn hold(&mut self, turn: &mut Turn, newcomer: Newcomer, waited: Duration) {

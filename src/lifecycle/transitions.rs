@@ -23,6 +23,7 @@ impl Lifecycle {
             Event::Refused { client, origin, period, waited } => {
                 self.refused(turn, (client, origin), period, waited);
             }
+            Event::MakeRoom => self.make_room(turn),
             Event::Vacant { since } => self.vacant(turn, since),
             Event::DoorLocked => self.door_locked(turn),
             Event::DoorOccupied => self.door_occupied(turn),

@@ -81,6 +81,9 @@ pub enum Event {
         /// How long it had been held before.
         waited: Duration,
     },
+    /// Something that all services share is used up: one of the clients that wait has to go, if any
+    /// does.
+    MakeRoom,
     /// Nobody is inside any more.
     Vacant {
         /// When the last client left.
@@ -133,6 +136,7 @@ impl Event {
             | Event::Passed { .. }
             | Event::Left(_)
             | Event::Refused { .. }
+            | Event::MakeRoom
             | Event::Vacant { .. }
             | Event::DoorLocked
             | Event::DoorOccupied
@@ -286,6 +290,10 @@ pub enum Question {
 pub enum Reason {
     /// As many clients wait as may.
     Full,
+    /// As many clients wait as may, and one from an origin with fewer has come.
+    Displaced,
+    /// All descriptors are in use, and another service has fewer clients.
+    MadeRoom,
     /// The target can't be started until somebody mends it.
     Unusable,
     /// The start failed.
@@ -303,7 +311,14 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Reason::Full => "as many clients wait as `max_held` allows",
+            Reason::Full => "as many clients wait as may be held",
+            Reason::Displaced => {
+                "as many clients wait as may be held, most of them from its address, and one from \
+                 another address has come"
+            }
+            Reason::MadeRoom => {
+                "all descriptors are in use, and clients of other services have to be accepted"
+            }
             Reason::Unusable => "the target can't be started until its failure is mended",
             Reason::StartFailed => "the start failed",
             Reason::StartTimedOut => "the start took longer than `start_timeout`",

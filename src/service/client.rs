@@ -16,20 +16,24 @@ use super::listener;
 use super::message::{Message, Order, Refusal, Waiter};
 use super::presence;
 use super::relay::{self, Outcome, Relay};
+use super::slots::Slot;
 use crate::decide::Client;
 use crate::lifecycle::ClientId;
 
-/// Serves one client to its end, on the lane where it has its `place`.
+/// Serves one client to its end, on the lane where it has its `place`. Its `slot` is free when its
+/// descriptors are.
 pub(super) async fn serve(
     shared: Arc<Shared>,
     stream: std::net::TcpStream,
     client: Client,
     place: Place,
+    slot: Slot,
 ) {
     let stream = match TcpStream::from_std(stream) {
         Ok(stream) => stream,
         Err(error) => return listener::cannot_take(&shared, client, &error),
     };
+    let is_spare = slot.is_spare();
     let (inside, mut relay) = match shared.door.enter() {
         // Rule 4: nothing but the connection itself.
         Some(inside) => {
@@ -41,14 +45,14 @@ pub(super) async fn serve(
                 Ok(target) => (inside, relay::relay(stream, target, Vec::new(), &shared.paths)),
                 Err(error) => {
                     let refusal = Refused { inside, error, waited_since: None };
-                    match Box::pin(wait(&shared, stream, client, Some(refusal))).await {
+                    match Box::pin(wait(&shared, stream, client, is_spare, Some(refusal))).await {
                         Some(connected) => connected,
                         None => return,
                     }
                 }
             }
         }
-        None => match Box::pin(wait(&shared, stream, client, None)).await {
+        None => match Box::pin(wait(&shared, stream, client, is_spare, None)).await {
             Some(connected) => connected,
             None => return,
         },
@@ -56,7 +60,7 @@ pub(super) async fn serve(
     // By reference: awaited by value, the future would have room for a second relay, and that room
     // is most of what an idle connection costs.
     let outcome = (&mut relay).await;
-    drop((inside, relay, place));
+    drop((inside, relay, place, slot));
     told(&shared, client, &outcome);
 }
 
@@ -84,6 +88,7 @@ async fn wait(
     shared: &Arc<Shared>,
     mut stream: TcpStream,
     client: Client,
+    is_spare: bool,
     mut refused: Option<Refused>,
 ) -> Option<(Inside, Relay)> {
     let mut waiting = Waiting {
@@ -92,6 +97,7 @@ async fn wait(
         client,
         since: Instant::now(),
         early: Vec::new(),
+        is_spare,
         announced: false,
     };
     loop {
@@ -143,6 +149,8 @@ struct Waiting {
     since: Instant,
     /// What it has sent and the gate has not answered.
     early: Vec<u8>,
+    /// It may wait only in the place of another.
+    is_spare: bool,
     /// The driver believes that it waits.
     announced: bool,
 }
@@ -151,7 +159,9 @@ impl Waiting {
     /// Tells the driver that the client waits. `None` if the service is over.
     fn announce(&mut self, refused: Option<Refused>) -> Option<mpsc::UnboundedReceiver<Order>> {
         let (orders, received) = mpsc::unbounded_channel();
-        let waiter = Waiter { id: self.id, client: self.client, orders };
+        let waiter = Waiter { id: self.id, client: self.client, orders, is_spare: self.is_spare };
+        // It has been judged, and has the slot of the one that was closed, from then on.
+        self.is_spare = false;
         let refusal = refused.as_ref().map(|refused| {
             tracing::debug!(
                 service = %self.shared.config.name,

@@ -151,8 +151,13 @@ impl Dialers {
             let is_late = Instant::now() + pause >= deadline;
             // Only the first refusal and the last one are verified: each check is a connection that
             // the server sees.
-            if (!was_up || is_late) && take_turn(turns, &self.service).await.is_err() {
-                return Err(error.into());
+            if !was_up || is_late {
+                match take_turn(turns, &self.service).await {
+                    Ok(_) => {}
+                    // A lack of ours: whether the server is up is not known.
+                    Err(own) if !own.blames_target() => return Err(own.into()),
+                    Err(_) => return Err(error.into()),
+                }
             }
             if is_late {
                 return Err(Unconnected { error, is_up: true });
@@ -220,6 +225,27 @@ mod tests {
         assert!(Arc::ptr_eq(own(2), own(3)));
         assert!(!Arc::ptr_eq(own(2), own(4)));
         assert_eq!(own(4).dialer.target(), target("vm:82"));
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_verified_is_not_held_against_the_server() {
+        // Nobody listens at the listener's target, and that of the service leads back to us.
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = closed.local_addr().unwrap().to_string();
+        drop(closed);
+        let here = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = here.local_addr().unwrap();
+        let plugin = trial::source("builtin:shell").unwrap();
+        let mut config = trial::bare(plugin).services.remove(0);
+        config.target = target(&here.to_string());
+        config.listen = vec![crate::config::Listener { at: at(1), target: Some(target(&own)) }];
+        let listeners = Arc::new(OwnListeners::new([here]));
+        let dialer = Dialer::new(config.target.clone(), config.connect_timeout, None);
+        let dialer = Arc::new(dialer.with_own_listeners(Arc::clone(&listeners)));
+        let dialers = Dialers::new(&config, dialer, &listeners);
+        let own = dialers.own(at(1)).unwrap();
+        let Unconnected { error, is_up } = dialers.dial_own(own, None).await.unwrap_err();
+        assert!(!error.blames_target() && !is_up, "{error}");
     }
 
     #[test]

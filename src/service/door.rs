@@ -73,6 +73,11 @@ impl Door {
             .is_ok()
     }
 
+    /// Whether a client that comes now gets in.
+    pub(super) fn is_open(&self) -> bool {
+        self.word.load(Ordering::Acquire) & OPEN != 0
+    }
+
     /// How many clients are inside.
     pub(super) fn inside(&self) -> u64 {
         self.word.load(Ordering::Acquire) & INSIDE_MASK

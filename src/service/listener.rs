@@ -2,7 +2,8 @@
 //!
 //! No accept error ends a listener (rule 15): an error of one connection is skipped,
 //! and when something is used up, the listener pauses, longer each time, until it is there again.
-//! Clients wait in the kernel's queue meanwhile.
+//! Clients wait in the kernel's queue meanwhile. So they do when all slots are taken, unless a client
+//! that is held can be closed for one of them (`slots.rs`).
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -16,6 +17,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use super::lanes::{self, Lane};
+use super::slots::Slot;
 use super::{Shared, client, socket};
 use crate::decide::Client;
 
@@ -23,6 +25,8 @@ use crate::decide::Client;
 const PAUSE_FIRST: Duration = Duration::from_millis(5);
 /// The longest pause.
 const PAUSE_MOST: Duration = Duration::from_secs(1);
+/// While all slots are taken, it is seen this often whether a held client can be closed for another.
+const LOOK_FOR_ROOM: Duration = Duration::from_millis(100);
 
 /// Accepts until `closing`, and has each client served on the lane that has the fewest.
 pub(super) async fn listen(
@@ -46,18 +50,33 @@ pub(super) async fn listen(
     };
     let mut pause = PAUSE_FIRST;
     loop {
+        let accept = || match slot(&shared) {
+            Some(slot) => {
+                socket::accept(&listener).map(|(stream, peer)| Some((stream, peer, slot)))
+            }
+            None => Ok(None),
+        };
         let accepted = tokio::select! {
             biased;
-            accepted = listener.async_io(Interest::READABLE, || socket::accept(&listener)) => accepted,
+            accepted = listener.async_io(Interest::READABLE, accept) => accepted,
             () = closing.cancelled() => return,
         };
         match accepted {
-            Ok((stream, peer)) => {
+            Ok(Some((stream, peer, slot))) => {
                 pause = PAUSE_FIRST;
                 let client = Client { address: peer, listener: address };
                 let shared = Arc::clone(&shared);
                 if let Some(lane) = lanes::emptiest(&lanes) {
-                    lane.spawn(client::serve(shared, stream, client, lane.place()));
+                    lane.spawn(client::serve(shared, stream, client, lane.place(), slot));
+                }
+            }
+            Ok(None) => {
+                full(&shared, address);
+                shared.slots.make_room();
+                tokio::select! {
+                    () = shared.slots.wait() => {}
+                    () = tokio::time::sleep(LOOK_FOR_ROOM) => {}
+                    () = closing.cancelled() => return,
                 }
             }
             Err(error) => {
@@ -74,6 +93,15 @@ pub(super) async fn listen(
             }
         }
     }
+}
+
+/// A slot for a client that waits to be accepted. Where all are taken, the client may still take the
+/// place of one that is held: of another service first, if that holds more.
+fn slot(shared: &Shared) -> Option<Slot> {
+    let slots = &shared.slots;
+    slots.take().or_else(|| {
+        if shared.door.is_open() || slots.make_room() { None } else { slots.take_spare() }
+    })
 }
 
 /// A listener that can be waited for.
@@ -124,6 +152,19 @@ impl Meaning {
             Some(_) | None => Meaning::Unknown,
         }
     }
+}
+
+/// Clients wait because all slots are taken.
+fn full(shared: &Shared, address: SocketAddr) {
+    let Some(count) = shared.accept_pauses.count(Instant::now()) else { return };
+    tracing::warn!(
+        service = %shared.config.name,
+        listener = %address,
+        recent = count.recent,
+        all = count.all,
+        "clients have to wait: as many are served as the limit of open files allows (raise it: \
+         `LimitNOFILE=` under systemd, `ulimit -n`; `dormouse check` says how many fit)",
+    );
 }
 
 fn told(shared: &Shared, address: SocketAddr, error: &io::Error, meaning: Meaning) {

@@ -22,6 +22,8 @@ pub(super) enum Message {
     /// The deciders are there, and it is known what the last run had under way; without deciders
     /// nobody can decide.
     Booted { deciders: Option<Deciders>, under_way: UnderWay },
+    /// All slots are taken, and another service holds fewer clients.
+    MakeRoom,
     /// Why the target is not ready yet, for people.
     NotReady(String),
     /// The target was looked for where the last run has left it.
@@ -39,6 +41,8 @@ pub(super) struct Waiter {
     pub(super) id: ClientId,
     pub(super) client: Client,
     pub(super) orders: mpsc::UnboundedSender<Order>,
+    /// It has a slot that is one too many: one that waits has to be closed for it, or it is closed.
+    pub(super) is_spare: bool,
 }
 
 /// What a client learnt inside.

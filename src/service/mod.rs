@@ -11,6 +11,7 @@
 //! Clients are served on [`Lanes`], one thread each; drivers, plugins and hooks live on a runtime of
 //! their own, *decisions*, so that nothing a plugin does takes a lane away from a connection.
 
+pub mod capacity;
 mod client;
 pub mod dial;
 mod dialers;
@@ -20,9 +21,11 @@ mod gate;
 mod lanes;
 mod listener;
 mod message;
+mod origin;
 mod presence;
 mod recorder;
 pub mod relay;
+mod slots;
 pub mod socket;
 mod throttle;
 mod whereabouts;
@@ -43,10 +46,13 @@ use dial::{DialError, Dialer, OwnListeners};
 use dialers::Dialers;
 use door::Door;
 use driver::{Driver, Reach};
+use gate::Gates;
 pub use lanes::{Lane, Lanes};
 use message::Message;
 use recorder::Recorder;
 use relay::Paths;
+use slots::Member;
+pub use slots::Slots;
 use throttle::Throttle;
 use whereabouts::Whereabouts;
 
@@ -72,15 +78,17 @@ struct Shared {
     inbox: mpsc::UnboundedSender<Message>,
     dialers: Arc<Dialers>,
     paths: Paths,
+    slots: Arc<Member>,
     /// Where plugins run.
     decisions: Handle,
-    /// One permit for each conversation at the gate.
-    gates: Semaphore,
+    /// The bounds of the conversations at the gate.
+    gates: Gates,
     /// One permit for each held client that is being connected.
     connects: Semaphore,
     phase: AtomicU8,
     next_client: AtomicU64,
     accept_errors: Throttle,
+    accept_pauses: Throttle,
     gate_errors: Throttle,
     gate_refusals: Throttle,
     dial_errors: Throttle,
@@ -101,6 +109,8 @@ pub struct Ground {
     pub paths: Paths,
     /// Where services keep what outlasts a restart.
     pub state_dir: PathBuf,
+    /// How many clients there may be at once, over all services.
+    pub slots: Slots,
     /// The listeners of all services: no target leads to one of them.
     pub own_listeners: Arc<OwnListeners>,
 }
@@ -188,18 +198,24 @@ impl Shared {
         ground: &Ground,
     ) -> (Arc<Shared>, mpsc::UnboundedReceiver<Message>) {
         let (inbox, received) = mpsc::unbounded_channel();
+        let driver = inbox.clone();
+        let make_room = move || {
+            let _ = driver.send(Message::MakeRoom);
+        };
         let shared = Shared {
-            gates: Semaphore::new(config.max_gates),
+            gates: Gates::new(config.max_gates),
             connects: Semaphore::new(CONNECTS),
             dialers: Arc::new(Dialers::new(&config, dialer, &ground.own_listeners)),
             config,
             door: Arc::new(Door::default()),
             inbox,
             paths: ground.paths.clone(),
+            slots: ground.slots.join(make_room),
             decisions: ground.decisions.clone(),
             phase: AtomicU8::new(decide::Phase::Asleep as u8),
             next_client: AtomicU64::new(0),
             accept_errors: Throttle::default(),
+            accept_pauses: Throttle::default(),
             gate_errors: Throttle::default(),
             gate_refusals: Throttle::default(),
             dial_errors: Throttle::default(),

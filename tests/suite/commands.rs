@@ -66,6 +66,33 @@ fn check_prints_how_often_clients_may_wake_the_target_and_what_a_failed_idleness
 }
 
 #[test]
+fn check_says_how_many_clients_fit_and_warns_of_a_service_that_could_hold_more() {
+    let folder = good();
+    let said = folder.outcome_with_open_files(100_000.min(hard_limit()), "check");
+    assert!(said.stdout.contains(" clients fit at once, over all services, with the limit of "));
+    assert_eq!(said.stderr, "");
+    let said = folder.outcome_with_open_files(100, "check");
+    assert_eq!(said.status, Some(0), "it is no error: {said}");
+    let count = said.stdout.lines().find_map(|line| {
+        line.strip_suffix(
+            " clients fit at once, over all services, with the limit of 100 open files here.",
+        )
+    });
+    let count: u32 = count.and_then(|count| count.parse().ok()).expect("a number");
+    assert!((5..50).contains(&count), "{count}");
+    let expected = format!(
+        "`max_held` of service `web` is 4096, and with a limit of 100 open files {count} clients fit"
+    );
+    assert!(said.stderr.contains(&expected), "{said}");
+    assert!(said.stderr.contains("LimitNOFILE="), "{said}");
+}
+
+fn hard_limit() -> u32 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+    limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or(u32::MAX)
+}
+
+#[test]
 fn check_does_not_run_a_hook() {
     let folder = good();
     folder.program("start.sh", "#!/bin/sh\necho > ran\n");

@@ -9,7 +9,8 @@ use crate::lifecycle::Effect::{
 };
 use crate::lifecycle::Event::{
     Booted, DoorLocked, DoorOccupied, Drained, Ended, Exit, Left, LeftoverEnded, LookEnded,
-    MaySleepEnded, Passed, ReadyEnded, Refused, StartEnded, StopEnded, Tick, Unusable, Vacant,
+    MakeRoom, MaySleepEnded, Passed, ReadyEnded, Refused, StartEnded, StopEnded, Tick, Unusable,
+    Vacant,
 };
 use crate::lifecycle::Question::{
     AwaitLeftover, FirstLook, Look, MaySleep, Ready as AskReady, Start, Stop,
@@ -827,6 +828,73 @@ fn rule_12_clients_at_the_gate_count_as_held() {
     story.tell(0, arrived(A), &[Judge(A)]);
     story.tell(0, arrived(B), &[Judge(B)]);
     story.tell(0, arrived(C), &[Close(C, Reason::Full)]);
+}
+
+/// Another client from where A comes from.
+fn arrived_beside_a(client: u64) -> Event {
+    arrived_from(ClientId(client), A)
+}
+
+#[test]
+fn rule_12_the_last_of_an_address_with_the_most_places_makes_way_for_another_address() {
+    let mut story = Story::asleep(Policy { max_held: 3, ..policy() });
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived_beside_a(11), &[]);
+    story.tell(0, arrived_beside_a(12), &[]);
+    story.tell(0, arrived_beside_a(13), &[Close(ClientId(13), Reason::Full)]);
+    story.tell(0, arrived(B), &[Close(ClientId(12), Reason::Displaced)]);
+    // Two places against none: that is worth a place; two against one is not.
+    story.tell(0, arrived(C), &[Close(ClientId(11), Reason::Displaced)]);
+    story.tell(0, arrived_beside_a(14), &[Close(ClientId(14), Reason::Full)]);
+    story.tell(0, Left(A), &[]);
+    story.tell(0, arrived_beside_a(15), &[]);
+}
+
+#[test]
+fn rule_12_nobody_loses_a_place_to_one_whose_address_has_as_many() {
+    let mut story = Story::asleep(Policy { max_held: 2, ..policy() });
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived(B), &[]);
+    story.tell(0, arrived(C), &[Close(C, Reason::Full)]);
+    let mut story = Story::asleep(Policy { max_held: 3, ..policy() });
+    story.tell(0, arrived(B), &[Ask(Call(0), Start(Cause::Client(B)))]);
+    story.tell(0, arrived(A), &[]);
+    story.tell(0, arrived_beside_a(11), &[]);
+    story.tell(0, arrived_from(ClientId(12), B), &[Close(ClientId(12), Reason::Full)]);
+}
+
+#[test]
+fn rule_12_one_at_the_gate_makes_way_before_one_that_has_passed_it() {
+    let mut story = Story::asleep(Policy { max_held: 3, gated: true, ..policy() });
+    story.tell(0, arrived(A), &[Judge(A)]);
+    story.tell(0, arrived_beside_a(11), &[Judge(ClientId(11))]);
+    story.tell(0, arrived_beside_a(12), &[Judge(ClientId(12))]);
+    let passed = Passed { client: ClientId(12), stays: true };
+    story.tell(0, passed, &[Ask(Call(0), Start(Cause::Client(ClientId(12))))]);
+    story.tell(0, arrived(B), &[Close(ClientId(11), Reason::Displaced), Judge(B)]);
+}
+
+#[test]
+fn rule_12_a_client_that_has_waited_too_long_displaces_nobody() {
+    let mut story = Story::awake(Policy { max_held: 2, ..policy() });
+    story.tell(10, refused(A, 0), &[ShutDoor, Ask(Call(2), Start(Cause::Client(A)))]);
+    story.tell(10, arrived_beside_a(11), &[]);
+    story.tell(10, refused(B, 8), &[Close(B, Reason::WaitedTooLong)]);
+}
+
+#[test]
+fn rule_15_room_is_made_by_the_last_of_the_address_with_the_most_places() {
+    let mut story = Story::asleep(Policy { max_held: 4, ..policy() });
+    story.tell(0, MakeRoom, &[]);
+    story.tell(0, arrived(A), &[Ask(Call(0), Start(Cause::Client(A)))]);
+    story.tell(0, arrived_beside_a(11), &[]);
+    story.tell(0, arrived(B), &[]);
+    story.tell(0, MakeRoom, &[Close(ClientId(11), Reason::MadeRoom)]);
+    story.tell(0, MakeRoom, &[Close(B, Reason::MadeRoom)]);
+    story.tell(0, MakeRoom, &[Close(A, Reason::MadeRoom)]);
+    story.tell(0, MakeRoom, &[]);
+    // The start goes on, as it does after a client that hung up (rule 11).
+    story.is(Phase::Starting);
 }
 
 #[test]

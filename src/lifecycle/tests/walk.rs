@@ -78,6 +78,7 @@ enum Move {
     Leave(usize),
     PassGate(usize, bool),
     Refuse(usize),
+    MakeRoom,
     TellVacant,
     Answer(Call, Question, usize),
     /// A cancelled call ends, and the target is up then, or is not.
@@ -218,6 +219,9 @@ impl World {
                 Place::Inside(..) => moves.extend([Move::Leave(index), Move::Refuse(index)]),
             }
         }
+        if self.lifecycle.waiting() > 0 {
+            moves.push(Move::MakeRoom);
+        }
         if self.vacated && self.inside() == 0 {
             moves.push(Move::TellVacant);
         }
@@ -270,6 +274,11 @@ impl World {
                     let origin = origin(index);
                     self.feed(policy, Event::Refused { client, origin, period, waited });
                 }
+            }
+            Move::MakeRoom => {
+                let before = self.lifecycle.waiting();
+                self.feed(policy, Event::MakeRoom);
+                assert!(self.lifecycle.waiting() < before, "no room was made");
             }
             Move::TellVacant => {
                 self.vacated = false;
@@ -542,6 +551,8 @@ impl World {
             Place::Out | Place::Inside(..) => false,
         });
         assert_eq!(waiting.count(), self.lifecycle.waiting(), "a client was lost");
+        let waiting = &self.lifecycle.waiting;
+        assert_eq!(waiting.held(), waiting.all_held().count(), "the held are counted wrongly");
         if let Some(deadline) = self.lifecycle.deadline() {
             assert!(deadline > self.now, "a deadline that has passed: a hot loop");
         }

@@ -57,12 +57,14 @@ impl Drop for Owned {
     }
 }
 
-/// Starts `command`, and registers its process.
+/// Starts `command`, and registers its process. It has the limit of open files that Dormouse was
+/// started with.
 ///
 /// # Errors
 ///
 /// If it can't be started.
 pub(super) fn spawn(command: &mut Command) -> io::Result<(Child, Owned)> {
+    dormouse_child_limits::restore_open_files(command.as_std_mut());
     let _starting = STARTS.read().unwrap_or_else(PoisonError::into_inner);
     let child = command.spawn()?;
     // There is a number until the child was waited for.

@@ -51,6 +51,12 @@ impl DialError {
         DialError { kind, target: target.clone(), address: None, source }
     }
 
+    /// The name can't be looked up, because we are out of something.
+    pub(super) fn exhausted(target: &Target, source: io::Error) -> DialError {
+        let kind = DialErrorKind::Exhausted;
+        DialError { kind, target: target.clone(), address: None, source }
+    }
+
     /// `address` is that of `listener`, one of our own.
     pub(super) fn leads_back(
         target: &Target,
@@ -103,7 +109,7 @@ impl DialError {
 }
 
 impl DialErrorKind {
-    fn of(error: &io::Error) -> DialErrorKind {
+    pub(super) fn of(error: &io::Error) -> DialErrorKind {
         if error.kind() == io::ErrorKind::TimedOut {
             return DialErrorKind::TimedOut;
         }

@@ -25,7 +25,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 pub use error::{DialError, DialErrorKind};
 pub use own::OwnListeners;
@@ -36,6 +36,12 @@ use self::ready::MAX_QUIET_TIME;
 use self::resolver::{Resolver, ask_system};
 use super::socket::Keepalive;
 use crate::config::Target;
+
+/// The pause before a target is probed again for which we lacked something; each further one is twice as
+/// long.
+const MIN_PAUSE_IN_NEED: Duration = Duration::from_millis(50);
+/// The longest pause.
+const MAX_PAUSE_IN_NEED: Duration = Duration::from_secs(1);
 
 /// Opens connections to one target.
 #[derive(Debug)]
@@ -109,11 +115,26 @@ impl Dialer {
     /// Connects, and sees whether the connection stays open: the target is up. Takes up to
     /// `connect_timeout` and 20 ms. Nothing has been read from the connection.
     ///
+    /// A lack of our own (descriptors, ports) is no answer: it is tried again until there is one.
+    ///
     /// # Errors
     ///
     /// As for [`dial`](Dialer::dial); also [`DialErrorKind::ClosedAtOnce`].
     pub async fn probe(&self) -> Result<TcpStream, DialError> {
-        self.dial_any(&self.resolver(), Check::StaysOpen(MAX_QUIET_TIME)).await
+        let mut pause = MIN_PAUSE_IN_NEED;
+        loop {
+            let probed = self.dial_any(&self.resolver(), Check::StaysOpen(MAX_QUIET_TIME)).await;
+            match probed {
+                Err(error) if error.kind() == DialErrorKind::Exhausted => {
+                    if pause == MIN_PAUSE_IN_NEED {
+                        tracing::warn!("can't see whether the target is up, trying again: {error}");
+                    }
+                }
+                probed => return probed,
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE_IN_NEED);
+        }
     }
 
     /// Connects, going on from a first attempt at a target that is an address.

@@ -25,7 +25,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::error::DialError;
+use super::error::{DialError, DialErrorKind};
 use super::own::OwnListeners;
 use crate::config::Target;
 
@@ -100,6 +100,8 @@ enum Failure {
     LeadsBack(SocketAddr, SocketAddr),
     /// There is no thread to look it up.
     NoThread(Arc<str>),
+    /// We are out of something else, such as descriptors: the number of the system's error.
+    Exhausted(i32),
 }
 
 /// What is known at one moment.
@@ -261,6 +263,9 @@ impl Resolver {
             Failure::LeadsBack(address, listener) => {
                 DialError::leads_back(&self.target, address, listener)
             }
+            Failure::Exhausted(errno) => {
+                DialError::exhausted(&self.target, io::Error::from_raw_os_error(errno))
+            }
             Failure::NoThread(why) => DialError::other(&self.target, text(why)),
         }
     }
@@ -374,7 +379,12 @@ fn looked_up(result: io::Result<Vec<SocketAddr>>, own: &OwnListeners) -> LookedU
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             LookedUp::Nothing(unresolved(&error.to_string()))
         }
-        Err(error) => LookedUp::Unknown(unresolved(&error.to_string())),
+        Err(error) => LookedUp::Unknown(match error.raw_os_error() {
+            Some(errno) if DialErrorKind::of(&error) == DialErrorKind::Exhausted => {
+                Failure::Exhausted(errno)
+            }
+            Some(_) | None => unresolved(&error.to_string()),
+        }),
     }
 }
 

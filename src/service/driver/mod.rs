@@ -7,7 +7,6 @@ mod story;
 mod tests;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Shared;
 use super::message::{Message, Order, Reply, Waiter};
+use super::origin::origin;
 use super::recorder::Recorder;
 use calls::{Calls, Request};
 pub(super) use calls::{Reach, Report};
@@ -25,8 +25,8 @@ use story::Story;
 use crate::config::{OnIdlenessError, Target};
 use crate::decide::{self, Client, Deciders, Failure, FailureKind, Readiness, SleepVerdict};
 use crate::lifecycle::{
-    Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep, Moment, News, Origin, Outcome,
-    Phase, Policy, Question, Ready, Retry, WakeLimits,
+    Call, Cause, ClientId, Effect, Event, Lifecycle, MaySleep, Moment, News, Outcome, Phase,
+    Policy, Question, Ready, Retry, WakeLimits,
 };
 
 /// A service with many short connections is vacant all the time. So that neither the log nor the
@@ -89,7 +89,7 @@ impl Driver {
             stop_timeout: config.stop_timeout,
             hold_timeout: config.hold_timeout,
             answer_timeout: ANSWER_MOST,
-            max_held: config.max_held,
+            max_held: max_held(&shared),
             gated: false,
             asks_idleness: false,
             without_answer: match config.on_idleness_error {
@@ -221,6 +221,9 @@ impl Driver {
         match message {
             Message::Waits { client, refused } => {
                 let (id, origin) = (client.id, origin(client.client.address.ip()));
+                if client.is_spare {
+                    self.policy.max_held = self.lifecycle.waiting().min(self.policy.max_held);
+                }
                 self.waiters.insert(id, client);
                 self.feed(match refused {
                     None => Event::Arrived(id, origin),
@@ -231,6 +234,7 @@ impl Driver {
                         waited: refusal.waited,
                     },
                 });
+                self.policy.max_held = max_held(&self.shared);
             }
             Message::Passed { id, stays } => {
                 if !stays && let Some(waiter) = self.waiters.remove(&id) {
@@ -254,6 +258,10 @@ impl Driver {
                 self.deciders = Some(deciders);
                 self.start_began = Instant::now();
                 self.feed(Event::Booted(under_way));
+            }
+            Message::MakeRoom => {
+                self.shared.slots.is_making_room();
+                self.feed(Event::MakeRoom);
             }
             Message::NotReady(why) => self.story.not_ready(&why),
             Message::Recalled { target, found } => self.story.recalled(&target, found),
@@ -359,6 +367,7 @@ impl Driver {
             let (lifecycle, effects) = lifecycle.step(&self.policy, self.now(), event);
             self.lifecycle = lifecycle;
             self.shared.publish(self.lifecycle.phase());
+            self.shared.slots.set_held(self.lifecycle.waiting());
             for effect in effects {
                 if let Some(answer) = self.carry_out(effect) {
                     next = Some(answer);
@@ -470,15 +479,9 @@ impl Driver {
     }
 }
 
-/// What a wake budget is counted for. An IPv4 address is the same in either notation.
-fn origin(address: IpAddr) -> Origin {
-    match address.to_canonical() {
-        IpAddr::V4(address) => Origin::V4(address.octets()),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, e, f, g, h, ..] = address.octets();
-            Origin::V6([a, b, c, d, e, f, g, h])
-        }
-    }
+/// How many clients may be held: no more than there are slots.
+fn max_held(shared: &Shared) -> usize {
+    shared.config.max_held.min(shared.slots.most())
 }
 
 /// Ends at that time, or never.

@@ -30,6 +30,7 @@ pub(super) struct Story {
     /// What was said last of a target that answers after its stop: how long after it.
     still_answers_told: Option<Duration>,
     full: Throttle,
+    displaced: Throttle,
     closed: Throttle,
     over_budget: Throttle,
 }
@@ -53,6 +54,7 @@ impl Story {
             judge_failure: String::new(),
             still_answers_told: None,
             full: Throttle::default(),
+            displaced: Throttle::default(),
             closed: Throttle::default(),
             over_budget: Throttle::default(),
         }
@@ -192,11 +194,21 @@ impl Story {
     pub(super) fn closed(&self, client: Client, reason: Reason) {
         let throttle = match reason {
             Reason::Full => &self.full,
+            Reason::Displaced | Reason::MadeRoom => &self.displaced,
             Reason::WaitedTooLong | Reason::Unusable => &self.closed,
             // These are told once for all clients.
             Reason::StartFailed | Reason::StartTimedOut | Reason::Exit => return,
             // This has its own line, which says which limit it was.
             Reason::OverBudget => return,
+        };
+        // Which limit it was: the one of the config, or that of the system.
+        let limit = match reason {
+            Reason::Full | Reason::Displaced if self.shared.slots.are_short() => {
+                " (the limit of open files allows no more; raise it: `LimitNOFILE=` under systemd, \
+                 `ulimit -n`)"
+            }
+            Reason::Full | Reason::Displaced => " (`max_held`)",
+            _ => "",
         };
         if let Some(count) = throttle.count(Instant::now()) {
             warn!(
@@ -204,7 +216,7 @@ impl Story {
                 client = %client.address,
                 recent = count.recent,
                 all = count.all,
-                "client closed: {reason}",
+                "client closed: {reason}{limit}",
             );
         }
     }

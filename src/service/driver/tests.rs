@@ -22,7 +22,7 @@ use crate::service::dial::Dialer;
 use crate::service::door::Inside;
 use crate::service::message::Refusal;
 use crate::service::relay::{Mode, Paths};
-use crate::service::{Ground, Lane};
+use crate::service::{Ground, Lane, Slots};
 
 /// What is asked next, and what is answered after so long.
 #[derive(Debug)]
@@ -261,6 +261,7 @@ impl Stage {
             writers: TaskTracker::new(),
             paths: Paths::new(Mode::Copy, 1 << 20),
             state_dir: state_dir.path().to_owned(),
+            slots: Slots::unlimited(),
             own_listeners: Arc::default(),
         };
         let (shared, inbox) = Shared::new(config, Arc::new(dialer), &ground);
@@ -296,7 +297,8 @@ impl Stage {
         let (orders, received) = mpsc::unbounded_channel();
         let id = ClientId(self.next);
         self.next += 1;
-        let client = Waiter { id, client: Client { address, listener: address }, orders };
+        let client =
+            Waiter { id, client: Client { address, listener: address }, orders, is_spare: false };
         self.tell(Message::Waits { client, refused });
         Waits { id, orders: received }
     }

@@ -54,13 +54,29 @@ pub struct Usage {
 impl Paths {
     /// Paths that carry in this mode, with so many bytes for what is under way.
     pub fn new(mode: Mode, limit: usize) -> Paths {
+        Paths::with_pipes(mode, limit, usize::MAX)
+    }
+
+    /// How many pipes there are at most, with so many bytes for what is under way.
+    pub fn most_pipes(limit: usize) -> usize {
+        #[cfg(target_os = "linux")]
+        return limit / 2 / PIPE;
         #[cfg(not(target_os = "linux"))]
-        let _ = mode;
+        {
+            let _ = limit;
+            0
+        }
+    }
+
+    /// The same with so many pipes at most: each takes two descriptors.
+    pub fn with_pipes(mode: Mode, limit: usize, pipes: usize) -> Paths {
+        #[cfg(not(target_os = "linux"))]
+        let _ = (mode, pipes);
         Paths(Arc::new(Shared {
             limit,
             buffers: Buffers::default(),
             #[cfg(target_os = "linux")]
-            pipes: Pipes::new(limit / 2 / PIPE),
+            pipes: Pipes::new(Paths::most_pipes(limit).min(pipes)),
             #[cfg(target_os = "linux")]
             splices: AtomicBool::new(mode == Mode::Adaptive),
         }))

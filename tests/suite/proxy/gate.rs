@@ -1,7 +1,10 @@
 //! Clients that are judged before they may wake the target.
 
+use std::fs;
+use std::net::Ipv4Addr;
+
 use crate::support::guest::Guest;
-use crate::support::proxy::{Ending, Scene};
+use crate::support::proxy::{Client, Dormouse, Ending, Scene};
 
 #[test]
 fn a_client_that_the_gate_refuses_starts_nothing() {
@@ -135,4 +138,96 @@ fn rule_16_a_gate_that_loops_holds_up_neither_another_services_start_nor_its_cli
     }
     assert_eq!(scene.hooks(), ["start client"]);
     at_the_gate.iter().for_each(|client| client.expect("let me in"));
+}
+
+/// Where clients come from that are not like the others.
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(127, 9, 9, 9);
+
+/// A gate that logs when it is asked about silence, and then greets with this text, if it is not
+/// empty. Its instances have a mebibyte each. Whoever says something may wake the target.
+fn patient(greeting: &str) -> Vec<u8> {
+    let mut guest =
+        Guest::new().import("dormouse:plugin/log@0.1.0", "write", "log", "(param i32 i32 i32)");
+    let silent = guest.text("asked about silence");
+    let greeting = guest.text(greeting);
+    guest
+        .gate(&format!(
+            "(if (result i32) (local.get $length)
+                (then (call $reply (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+                (else
+                    (call $log (i32.const 2) {silent})
+                    (memory.fill
+                        (i32.shl (memory.grow (i32.const 16)) (i32.const 16))
+                        (i32.const 1)
+                        (i32.const 0x100000))
+                    (call $reply {greeting} (i32.const 0) (i32.const 1))))"
+        ))
+        .build()
+}
+
+/// The memory of the program, in mebibytes.
+fn resident(dormouse: &Dormouse<'_>) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", dormouse.pid())).expect("a process");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("a figure");
+    line.trim_end_matches("kB").trim().parse::<u64>().expect("a number") >> 10
+}
+
+#[test]
+fn clients_that_say_nothing_hold_neither_a_turn_nor_an_instance() {
+    let scene = Scene::new()
+        .set("gate", "patient")
+        .set("gate_timeout", "1h")
+        .set("max_gates", 128)
+        .plugin("patient", patient(""));
+    let dormouse = scene.run();
+    dormouse.await_line("the target is down; waiting for a client");
+    let before = resident(&dormouse);
+    let silent: Vec<Client> = (0..300).map(|_| scene.client()).collect();
+    let asked = || dormouse.log().iter().filter(|line| line.contains("about silence")).count();
+    scene.until("all of them were asked about", || asked() == silent.len());
+    // What an instance had is freed a moment after its answer.
+    scene.until("no instance is left of them", || resident(&dormouse) < before + 64);
+    scene.client().ask("hello");
+    // One that was silent for long is judged by what it says then.
+    silent[0].ask("hello");
+}
+
+#[test]
+fn turns_go_round_by_address_and_one_address_leaves_some_to_others() {
+    let scene = Scene::new()
+        .set("max_gates", 4)
+        .hook("should_wake", "read -r word; [ \"$word\" = please ] || await_file go");
+    let _dormouse = scene.run();
+    let crowd: Vec<Client> = (0..12).map(|_| scene.client()).collect();
+    crowd.iter().for_each(|client| client.send("let me in\n"));
+    scene.until("the crowd has its turns", || scene.hooks().len() == 3);
+    let other = scene.client_from(ELSEWHERE);
+    other.ask("please\n");
+    assert_eq!(scene.hooks().len(), 5, "{:?}", scene.hooks());
+    scene.touch("go");
+}
+
+#[test]
+fn the_address_with_the_most_conversations_that_wait_loses_the_oldest() {
+    let scene = Scene::new()
+        .set("gate", "patient")
+        .set("gate_timeout", "1h")
+        .set("max_gates", 2)
+        .plugin("patient", patient("who is there?"));
+    let dormouse = scene.run();
+    let greeted = |client: Client| {
+        client.expect("who is there?");
+        client
+    };
+    let oldest = greeted(scene.client());
+    let crowd = greeted(scene.client());
+    let other = greeted(scene.client_from(ELSEWHERE));
+    assert_eq!(oldest.expect_end(), Ending::Closed);
+    let line = dormouse.await_line("client closed at the gate");
+    assert!(line.contains("`max_gates`") && line.contains("recent=1 all=1"), "{line}");
+    let newest = greeted(scene.client());
+    assert_eq!(crowd.expect_end(), Ending::Closed);
+    assert!(other.is_waiting());
+    other.ask("hello");
+    newest.ask("hello");
 }

@@ -1,4 +1,4 @@
-//! Signals: those that end Dormouse, those that don't, and what hooks inherit.
+//! Signals: those that end Dormouse, those that don't, and what hooks inherit of them and of limits.
 
 use rustix::process::Signal;
 
@@ -94,4 +94,22 @@ fn hooks_begin_with_default_signals_and_are_waited_for_whoever_started_dormouse(
         assert_eq!(mask & (1 << (number - 1)), 0, "{name} is ignored");
     }
     dormouse.terminate();
+}
+
+#[test]
+fn hooks_have_the_limit_of_open_files_that_dormouse_was_started_with() {
+    let scene = Scene::new()
+        .hook("start", "echo \"$(ulimit -Sn) $(ulimit -Hn)\" > limits; launch")
+        .hook("stop", "echo \"$(ulimit -Sn) $(ulimit -Hn)\" > limits; halt")
+        .set("cooldown", "0s");
+    let dormouse = scene.run_with_few_open_files_at_first(200);
+    scene.client().ask("hello");
+    assert_eq!(scene.read("limits"), "200 1000\n");
+    dormouse.await_line("the target is stopped");
+    assert_eq!(scene.read("limits"), "200 1000\n");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", dormouse.pid()));
+    let limits = limits.expect("a process");
+    let own = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+    let own: Vec<&str> = own.split_whitespace().skip(3).take(2).collect();
+    assert_eq!(own, ["1000", "1000"]);
 }

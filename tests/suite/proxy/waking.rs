@@ -1,5 +1,6 @@
 //! Clients of a target that sleeps.
 
+use std::net::Ipv4Addr;
 use std::thread;
 
 use crate::support::proxy::{Client, Ending, Scene};
@@ -156,6 +157,30 @@ fn rule_12_one_more_than_max_held_is_closed_at_once() {
     assert_eq!(closed[0].expect_end(), Ending::Closed);
     scene.touch("go");
     held.iter().for_each(|client| client.ask("hello"));
+    assert_eq!(scene.connections(), 2);
+}
+
+#[test]
+fn rule_12_the_last_client_of_a_crowd_makes_way_for_one_from_another_address() {
+    let scene = Scene::new()
+        .set("max_held", 2)
+        .hook("should_wake", "true")
+        .hook("start", "await_file go; launch");
+    let dormouse = scene.run();
+    let first = scene.client();
+    first.send("hello");
+    scene.until("the start hook waits", || scene.hooks().len() == 2);
+    let last = scene.client();
+    last.send("hello");
+    scene.until("it is at the gate", || scene.hooks().len() == 3);
+    let other = scene.client_from(Ipv4Addr::new(127, 9, 9, 9));
+    assert_eq!(last.expect_end(), Ending::Closed);
+    let line = dormouse.await_line("client closed: ");
+    assert!(line.contains("one from another address has come"), "{line}");
+    assert!(line.contains("recent=1 all=1"), "{line}");
+    scene.touch("go");
+    first.expect("hello");
+    other.ask("hello");
     assert_eq!(scene.connections(), 2);
 }
 

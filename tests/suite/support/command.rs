@@ -54,9 +54,14 @@ impl Folder {
     /// Runs `dormouse` here until it ends, and gives everything that it said in one text, in which
     /// this folder is `[FOLDER]`.
     pub(crate) fn dormouse<A: AsRef<OsStr>>(&self, arguments: &[A]) -> String {
-        self.outcome(arguments, &[])
-            .to_string()
-            .replace(&self.path().display().to_string(), "[FOLDER]")
+        let said = self.outcome(arguments, &[]).to_string();
+        let said = said.replace(&self.path().display().to_string(), "[FOLDER]");
+        let lines = said.split_inclusive('\n').map(|line| {
+            // The machine's, and not the config's.
+            let is_about_limit = line.contains(" clients fit at once, over all services");
+            if is_about_limit { "[CLIENTS] clients fit at once\n" } else { line }
+        });
+        lines.collect()
     }
 
     /// Runs `dormouse` here until it ends, with these variables.
@@ -65,8 +70,19 @@ impl Folder {
         arguments: &[A],
         variables: &[(&str, &str)],
     ) -> Outcome {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_dormouse"))
-            .args(arguments)
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dormouse"));
+        self.outcome_of(command.args(arguments), variables)
+    }
+
+    /// The same with a limit of open files.
+    pub(crate) fn outcome_with_open_files(&self, limit: u32, arguments: &str) -> Outcome {
+        let script = format!("ulimit -n {limit} && exec \"$0\" {arguments}");
+        let mut command = Command::new("/bin/sh");
+        self.outcome_of(command.args(["-c", &script, env!("CARGO_BIN_EXE_dormouse")]), &[])
+    }
+
+    fn outcome_of(&self, command: &mut Command, variables: &[(&str, &str)]) -> Outcome {
+        let mut child = command
             .current_dir(self.path())
             .env_clear()
             .env("PATH", "/usr/bin:/bin")

@@ -204,10 +204,23 @@ impl Scene {
         dormouse
     }
 
-    /// The same with a limit of open files, which can't be raised.
-    pub(crate) fn run_with_open_files(&self, limit: u32) -> Dormouse<'_> {
+    /// The same with a limit of open files, which can't be raised. It is that of a machine with two cores:
+    /// each further one has a thread that takes some.
+    pub(crate) fn run_with_open_files(&self, limit: usize) -> Dormouse<'_> {
         self.write_config();
-        let script = format!("ulimit -n {limit} && exec \"$0\" run");
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let limit = limit + 4 * cores.saturating_sub(2);
+        self.run_limited(&format!("-n {limit}"))
+    }
+
+    /// The same with this soft limit of open files, below a hard one of 1,000.
+    pub(crate) fn run_with_few_open_files_at_first(&self, limit: u32) -> Dormouse<'_> {
+        self.write_config();
+        self.run_limited(&format!("-Sn {limit} && ulimit -Hn 1000"))
+    }
+
+    fn run_limited(&self, limit: &str) -> Dormouse<'_> {
+        let script = format!("ulimit {limit} && exec \"$0\" run");
         let mut shell = Command::new("/bin/sh");
         let shell = shell.args(["-c", &script, env!("CARGO_BIN_EXE_dormouse")]);
         let dormouse = Dormouse::run(self, shell);
@@ -313,6 +326,11 @@ impl Scene {
     /// A client of a service.
     pub(crate) fn client_of(&self, service: &str) -> Client {
         Client::connect(self.address_of(service, "listen"))
+    }
+
+    /// A client of `web` from this address of the loopback network.
+    pub(crate) fn client_from(&self, source: Ipv4Addr) -> Client {
+        Client::connect_from(source, self.address_of("web", "listen"))
     }
 
     /// The hooks of `web` that were run, with their causes: `start client`.

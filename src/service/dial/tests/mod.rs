@@ -11,6 +11,7 @@ mod ready;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -117,6 +118,32 @@ async fn a_socket_that_is_connected_to_itself_is_found_out() {
     let address = listener.local_addr().unwrap();
     let stream = TcpStream::connect(address).await.unwrap();
     assert!(!is_connected_to_itself(&stream, address).unwrap());
+}
+
+/// A dialer for a name whose first lookups meet a lack of descriptors.
+fn in_need(lookups: usize, then: SocketAddr) -> Dialer {
+    let left = AtomicUsize::new(lookups);
+    let lookup = move |_: &Target| {
+        let is_in_need = left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok();
+        if is_in_need { Err(Errno::MFILE.into()) } else { Ok(vec![then]) }
+    };
+    let target = Target { host: "vm.example".into(), port: then.port() };
+    Dialer::with(Resolver::new(target, Arc::default(), Arc::new(lookup)), PATIENCE, None)
+}
+
+#[tokio::test]
+async fn a_name_that_we_can_not_look_up_for_want_of_descriptors_is_no_sleeping_target() {
+    let error = in_need(9, loopback(9)).dial().await.unwrap_err();
+    assert_eq!(error.kind(), DialErrorKind::Exhausted);
+    assert!(!error.blames_target());
+    assert!(error.to_string().contains("the limit of open files is too low"), "{error}");
+}
+
+#[tokio::test]
+async fn a_probe_that_finds_no_descriptor_is_no_answer_and_is_tried_again() {
+    let here = listener().await;
+    let probed = in_need(2, here.local_addr().unwrap()).probe().await.unwrap();
+    assert_eq!(probed.peer_addr().unwrap(), here.local_addr().unwrap());
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! One connection to Dormouse.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 
 use super::PATIENCE;
 
@@ -30,7 +30,18 @@ impl Client {
 
     /// Connects, if somebody listens.
     pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Client> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        Client::new(TcpStream::connect_timeout(&address, PATIENCE)?)
+    }
+
+    /// Connects from an address of this machine, which has to succeed.
+    pub(crate) fn connect_from(source: Ipv4Addr, address: SocketAddr) -> Client {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        socket.bind(&SocketAddr::from((source, 0)).into()).expect("an address of ours");
+        socket.connect_timeout(&address.into(), PATIENCE).expect("a connection");
+        Client::new(socket.into()).expect("a socket")
+    }
+
+    fn new(stream: TcpStream) -> io::Result<Client> {
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         Ok(Client { stream })
