@@ -14,6 +14,7 @@ mod commands;
 mod counts;
 mod folders;
 mod http;
+mod http_wire;
 mod imports;
 mod instances;
 mod network;

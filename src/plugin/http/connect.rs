@@ -27,14 +27,18 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// Connects on `route`: within the service's `connect_timeout`, or `timeout` if that is shorter.
+/// How long connecting may take: the service's `connect_timeout`, or `timeout` if that is shorter.
+pub(super) fn time(worker: &Worker, timeout: Option<Duration>) -> Duration {
+    let longest = worker.service.connect_timeout;
+    timeout.map_or(longest, |timeout| timeout.min(longest))
+}
+
+/// Connects on `route`, within `time`.
 pub(super) async fn connect(
     worker: &Worker,
     route: &Route,
-    timeout: Option<Duration>,
+    time: Duration,
 ) -> Result<Box<dyn Stream>, Failure> {
-    let longest = worker.service.connect_timeout;
-    let time = timeout.map_or(longest, |timeout| timeout.min(longest));
     let deadline = Instant::now() + time;
     let connected = async {
         match &route.way {

@@ -14,11 +14,15 @@ use crate::config::{Plugin, Target};
 use crate::plugin::grants::toml_key;
 use crate::plugin::voice::Loudness;
 
+use super::body::BodyError;
+
 /// Why there is no response.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// It can't be sent over HTTP as it is.
     Request,
+    /// Its body can't be sent.
+    Body(BodyError),
     /// The host's name is not known.
     Lookup(io::Error),
     /// The host's name leads to this address, and may not.
@@ -44,6 +48,7 @@ impl Failure {
     pub(super) fn code(&self) -> Error {
         match self {
             Failure::Request => Error::HttpRequestUriInvalid,
+            Failure::Body(error) => error.code(),
             Failure::Lookup(_) => {
                 Error::DnsError { rcode: Some("address not available".to_owned()), info_code: None }
             }
@@ -88,6 +93,7 @@ impl Failure {
     pub(super) fn told(&self, plugin: &Plugin) -> String {
         match self {
             Failure::Request => "HTTP has no such request".to_owned(),
+            Failure::Body(error) => error.to_string(),
             Failure::Lookup(error) => format!("the name leads nowhere: {error}"),
             Failure::Elsewhere(address) => format!("the name leads to {address}"),
             Failure::Connect { at, error } => format!("{at} can't be connected to: {error}"),

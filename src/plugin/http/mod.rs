@@ -7,6 +7,7 @@
 //!                     ─ permit    how many are open at once
 //!   connect           ─ address   where does the name lead, and may it lead there?
 //!                     ─ TCP, TLS or a unix socket, to the very address that was checked
+//!   wire, body        ─ nothing but what was checked, and no bytes that could be a second request
 //!   exchange          ─ one request and its response; the connection is for nothing else
 //! ```
 //!
@@ -15,20 +16,22 @@
 //! ends when the guest drops its response, or is dropped with all that it has.
 
 mod address;
+mod body;
 mod connect;
 mod exchange;
 mod failure;
 mod imports;
 mod route;
 mod trust;
+mod wire;
 
 use std::sync::Arc;
 
-use hyper::header::HOST;
-use hyper::http::HeaderValue;
-use hyper::{Request, Uri};
+use hyper::Request;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks};
+use wasmtime_wasi_http::{
+    Error, ForbiddenHeaderFilter, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpHooks,
+};
 
 use super::grants::Denial;
 use super::guest::Worker;
@@ -96,6 +99,8 @@ struct Asked {
     tls: bool,
     authority: String,
     path: String,
+    /// Why it is not sent, whatever is granted.
+    mistake: Option<&'static str>,
 }
 
 impl Asked {
@@ -106,18 +111,20 @@ impl Asked {
             tls: uri.scheme_str() == Some("https"),
             authority: uri.authority().map(|authority| authority.to_string()).unwrap_or_default(),
             path: uri.path().to_owned(),
+            mistake: wire::mistake_in(uri),
         }
     }
 
     fn route(&self, plugin: &crate::config::Plugin) -> Result<Route, Denial> {
+        if let Some(mistake) = self.mistake {
+            return Err(route::never(&self.shown(), mistake));
+        }
         route::route(plugin, &self.method, self.tls, &self.authority, &self.path)
     }
 
     /// For people.
     fn shown(&self) -> String {
-        let Asked { method, authority, path, .. } = self;
-        let scheme = if self.tls { "https" } else { "http" };
-        text::line(&format!("{method} {scheme}://{authority}{path}"), SHOWN)
+        route::shown(&self.method, self.tls, &self.authority, &self.path)
     }
 }
 
@@ -125,6 +132,10 @@ impl WasiHttpHooks for Hooks {
     /// Never: the one that is sent is of the grant.
     fn set_host_header(&mut self) -> bool {
         false
+    }
+
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::new(wire::is_forbidden)
     }
 
     fn p2_outgoing_body_chunk_size(&mut self) -> usize {
@@ -144,14 +155,19 @@ impl WasiHttpHooks for Hooks {
             let (route, permit) = admitted?;
             let options = options.unwrap_or_default();
             let sent = async {
-                let request = for_the_wire(request, &route)?;
-                let stream = connect::connect(&worker, &route, options.connect_timeout).await?;
-                exchange::exchange(stream, request, &options, permit).await
+                let time = connect::time(&worker, options.connect_timeout);
+                let (request, report) = wire::request(request, &route, time).await?;
+                let stream = connect::connect(&worker, &route, time).await?;
+                let answer = exchange::exchange(stream, request, &options, permit).await;
+                answer.map_err(|failure| report.error().map_or(failure, Failure::Body))
             };
             sent.await.map_err(|failure| {
                 match &failure {
                     Failure::Elsewhere(address) => {
                         worker.warn(&route::elsewhere(&worker.plugin, &route, *address));
+                    }
+                    Failure::Body(error) => {
+                        worker.warn(&route::body_refused(&asked.shown(), &asked.method, *error));
                     }
                     failure => voice.say(
                         failure.loudness(),
@@ -162,16 +178,4 @@ impl WasiHttpHooks for Hooks {
             })
         })
     }
-}
-
-/// The request as the server gets it: path and query, and the host that was granted.
-fn for_the_wire(request: Request<WasiBody>, route: &Route) -> Result<Request<WasiBody>, Failure> {
-    let (mut parts, body) = request.into_parts();
-    let path = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    // A query alone has the root before it.
-    let path = if path.starts_with('?') { format!("/{path}") } else { path.to_owned() };
-    parts.uri = path.parse::<Uri>().map_err(|_| Failure::Request)?;
-    let host = HeaderValue::from_str(&route.host).map_err(|_| Failure::Request)?;
-    parts.headers.insert(HOST, host);
-    Ok(Request::from_parts(parts, body))
 }

@@ -11,6 +11,7 @@ use crate::text;
 
 use super::SHOWN;
 use super::address::{self, Leads};
+use super::body::BodyError;
 
 /// Where a request goes that is granted.
 #[derive(Debug)]
@@ -39,12 +40,8 @@ pub(super) fn route(
     authority: &str,
     path: &str,
 ) -> Result<Route, Denial> {
-    let scheme = if tls { "https" } else { "http" };
-    let denied = |remedy: String| {
-        let url = format!("{scheme}://{authority}{path}");
-        Denial::new(format!("send {}", text::line(&format!("{method} {url}"), SHOWN)), remedy)
-    };
-    let never = |why: &str| denied(format!("No grant allows that: {why}."));
+    let shown = shown(method, tls, authority, path);
+    let never = |why: &str| never(&shown, why);
     if method == "CONNECT" {
         return Err(never("`CONNECT` asks for a tunnel"));
     }
@@ -66,7 +63,7 @@ pub(super) fn route(
         };
         let wanted = HttpGrant { methods: vec![method.to_owned()], server, path };
         let remedy = to_allow(plugin, "To allow it", &wanted, plugin.allow.http.iter());
-        return Err(denied(remedy));
+        return Err(Denial::new(format!("send {shown}"), remedy));
     };
     let host = HttpServer::host_of_url(&at, tls);
     let way = match &grant.server {
@@ -77,6 +74,45 @@ pub(super) fn route(
         }
     };
     Ok(Route { host, way, grant: (*grant).clone() })
+}
+
+/// A request, for people.
+pub(super) fn shown(method: &str, tls: bool, authority: &str, path: &str) -> String {
+    let scheme = if tls { "https" } else { "http" };
+    text::line(&format!("{method} {scheme}://{authority}{path}"), SHOWN)
+}
+
+/// The request that is `shown` is not sent whatever is granted, for this reason.
+pub(super) fn never(shown: &str, why: &str) -> Denial {
+    Denial::new(format!("send {shown}"), format!("No grant allows that: {why}."))
+}
+
+/// The request that is `shown` is not sent, or not as a whole, because of its body.
+pub(super) fn body_refused(shown: &str, method: &str, error: BodyError) -> Denial {
+    let remedy = match error {
+        BodyError::NotAllowed => format!(
+            "No grant allows that: {error}. The author of the plugin can put the data into the \
+             query, or send it with a method that has a body, such as POST, in place of {}.",
+            text::line(method, SHOWN)
+        ),
+        BodyError::Unfinished(_) => format!(
+            "No grant allows that: {error}. The author of the plugin can finish the body before it \
+             waits for the response, or open none."
+        ),
+        BodyError::Trailers => {
+            format!("No grant allows that: {error}. The author of the plugin can leave them out.")
+        }
+        BodyError::OtherLength => format!(
+            "No grant allows that: {error}. The author of the plugin can leave out \
+             `Content-Length`, which Dormouse sets."
+        ),
+    };
+    let what = match error {
+        BodyError::Trailers => "trailers",
+        BodyError::OtherLength => "a body of another length than it announced",
+        BodyError::NotAllowed | BodyError::Unfinished(_) => "a body",
+    };
+    Denial::new(format!("send {what} with {shown}"), remedy)
 }
 
 /// Whether requests to `at` are requests to `server`.

@@ -18,7 +18,7 @@ pub(crate) const WASI_HTTP: &str = r"
     package wasi:http@0.2.0 {
         interface types {
             use wasi:io/poll@0.2.0.{pollable};
-            use wasi:io/streams@0.2.0.{input-stream};
+            use wasi:io/streams@0.2.0.{input-stream, output-stream};
             variant method {
                 get, head, post, put, delete, connect, options, trace, patch, other(string)
             }
@@ -62,6 +62,12 @@ pub(crate) const WASI_HTTP: &str = r"
                 set-path-with-query: func(path-with-query: option<string>) -> result;
                 set-scheme: func(scheme: option<scheme>) -> result;
                 set-authority: func(authority: option<string>) -> result;
+                body: func() -> result<outgoing-body>;
+            }
+            resource outgoing-body {
+                write: func() -> result<output-stream>;
+                finish: static func(this: outgoing-body, trailers: option<fields>)
+                    -> result<_, error-code>;
             }
             resource request-options;
             resource incoming-response {
@@ -89,6 +95,8 @@ pub(crate) const CONNECTION_TIMEOUT: &str = "error 008";
 pub(crate) const TOO_MANY: &str = "error 011";
 pub(crate) const BAD_CERTIFICATE: &str = "error 013";
 pub(crate) const DENIED: &str = "error 015";
+pub(crate) const BODY_REFUSED: &str = "error 017";
+pub(crate) const TRAILERS_REFUSED: &str = "error 023";
 pub(crate) const HEAD_TOO_LARGE: &str = "error 026";
 
 /// Where a guest collects what it has to tell.
@@ -98,9 +106,43 @@ const TOLD: u32 = 131_072;
 const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
+/// A request of a guest. A header that the guest may not set is left out.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    /// `METHOD URL`.
+    pub(crate) line: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Body,
+    /// Whether the body ends with a trailer.
+    pub(crate) trailer: bool,
+}
+
+/// What a guest does about the body of a request.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Body {
+    /// It opens none.
+    #[default]
+    Absent,
+    /// It writes this, and finishes it. At most 4096 bytes.
+    Written(String),
+    /// It opens one, and never finishes it.
+    Open,
+}
+
+impl From<&str> for Asked {
+    fn from(line: &str) -> Asked {
+        Asked { line: line.to_owned(), ..Asked::default() }
+    }
+}
+
 /// A guest whose `start` sends these requests (`METHOD URL`) one after the other, and fails with
 /// what came of them: `200 the body` or `error 015`, with `; ` between them.
 pub(crate) fn sending(requests: &[&str]) -> Guest {
+    sending_all(&requests.iter().map(|line| Asked::from(*line)).collect::<Vec<_>>())
+}
+
+/// The same with headers and bodies. A request that can't be put together is told as `refused`.
+pub(crate) fn sending_all(requests: &[Asked]) -> Guest {
     let (guest, calls) = with_requests(requests);
     let one = |call: String| format!("(call $finish {call}) (call $put {SEMICOLON})");
     let body: String = calls.into_iter().map(one).collect();
@@ -109,7 +151,8 @@ pub(crate) fn sending(requests: &[&str]) -> Guest {
 
 /// A guest whose `start` sends these requests all at once, and fails with what comes of the last.
 pub(crate) fn sending_at_once(requests: &[&str]) -> Guest {
-    let (guest, calls) = with_requests(requests);
+    let requests: Vec<Asked> = requests.iter().map(|line| Asked::from(*line)).collect();
+    let (guest, calls) = with_requests(&requests);
     let begun: String = calls.into_iter().map(|call| format!("(local.set $last {call})")).collect();
     let body = format!(
         "(local $last i32) {begun} (call $finish (local.get $last)) (call $put {SEMICOLON}) \
@@ -141,7 +184,7 @@ pub(crate) fn setting_header(name: &str, value: &str) -> Guest {
 const SEMICOLON: &str = "(i32.const 1600) (i32.const 2)";
 
 /// A guest that can send requests, and for each of these the call that begins it.
-fn with_requests(requests: &[&str]) -> (Guest, Vec<String>) {
+fn with_requests(requests: &[Asked]) -> (Guest, Vec<String>) {
     let types = "wasi:http/types@0.2.0";
     let of = |resource: &str, name: &str| format!("[method]{resource}.{name}");
     let option = "(param i32 i32 i32 i32) (result i32)";
@@ -169,6 +212,16 @@ fn with_requests(requests: &[&str]) -> (Guest, Vec<String>) {
         .import(types, &of("incoming-response", "status"), "status", "(param i32) (result i32)")
         .import(types, &of("incoming-response", "consume"), "consume", "(param i32 i32)")
         .import(types, &of("incoming-body", "stream"), "stream", "(param i32 i32)")
+        .import(types, &of("outgoing-request", "body"), "body", "(param i32 i32)")
+        .import(types, &of("outgoing-body", "write"), "write", "(param i32 i32)")
+        .import(types, "[static]outgoing-body.finish", "finish_body", "(param i32 i32 i32 i32)")
+        .import(
+            "wasi:io/streams@0.2.0",
+            "[method]output-stream.blocking-write-and-flush",
+            "write_all",
+            "(param i32 i32 i32 i32)",
+        )
+        .import("wasi:io/streams@0.2.0", "[resource-drop]output-stream", "drop_output", "(param i32)")
         .import("wasi:http/outgoing-handler@0.2.0", "handle", "handle", "(param i32 i32 i32 i32)")
         .import("wasi:io/poll@0.2.0", "[method]pollable.block", "block", "(param i32)")
         .import(
@@ -179,14 +232,33 @@ fn with_requests(requests: &[&str]) -> (Guest, Vec<String>) {
         )
         .function(&functions());
     let calls = requests.iter().map(|request| {
-        let (method, url) = request.split_once(' ').expect("a method and a URL");
+        let space = request.line.find(" http").expect("a method and a URL");
+        let (method, url) = (&request.line[..space], &request.line[space + 1..]);
         let (scheme, rest) = url.split_once("://").expect("a URL");
-        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let (authority, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         let number = METHODS.iter().position(|known| *known == method).unwrap_or(METHODS.len());
         let tls = u8::from(scheme == "https");
         let (method, authority, path) =
             (guest.text(method), guest.text(authority), guest.text(path));
-        format!("(call $begin (i32.const {number}) {method} (i32.const {tls}) {authority} {path})")
+        let headers: String = request
+            .headers
+            .iter()
+            .map(|(name, value)| {
+                let (name, value) = (guest.text(name), guest.text(value));
+                format!(" (call $add_header {name} {value})")
+            })
+            .collect();
+        let (kind, body) = match &request.body {
+            Body::Absent => (0, guest.text("")),
+            Body::Written(body) => (1, guest.text(body)),
+            Body::Open => (2, guest.text("")),
+        };
+        let trailer = u8::from(request.trailer);
+        format!(
+            "(block (result i32) (call $new_headers){headers} (call $begin (i32.const {number}) \
+             {method} (i32.const {tls}) {authority} {path} (i32.const {kind}) {body} \
+             (i32.const {trailer})))"
+        )
     });
     let calls = calls.collect();
     (guest, calls)
@@ -196,7 +268,28 @@ fn with_requests(requests: &[&str]) -> (Guest, Vec<String>) {
 fn functions() -> String {
     let (result, payload) = (RETURNED, RETURNED + 4);
     format!(
-        r#"(data (i32.const 1600) "; error ")
+        r#"(data (i32.const 1600) "; error refusedx")
+        (global $fields (mut i32) (i32.const 0))
+        (func $new_headers (global.set $fields (call $new_fields)))
+        (func $add_header (param $name i32) (param $name_len i32)
+            (param $value i32) (param $value_len i32)
+            (call $append (global.get $fields) (local.get $name) (local.get $name_len)
+                (local.get $value) (local.get $value_len) (i32.const {result})))
+        (func $write_body (param $body i32) (param $at i32) (param $length i32)
+            (local $stream i32)
+            (call $write (local.get $body) (i32.const {result}))
+            (local.set $stream (i32.load (i32.const {payload})))
+            (if (local.get $length)
+                (then (call $write_all (local.get $stream)
+                    (local.get $at) (local.get $length) (i32.const {result}))))
+            (call $drop_output (local.get $stream)))
+        (func $end_body (param $body i32) (param $trailer i32)
+            (if (local.get $trailer)
+                (then
+                    (call $new_headers)
+                    (call $add_header (i32.const 1615) (i32.const 1) (i32.const 1615) (i32.const 1))))
+            (call $finish_body (local.get $body) (local.get $trailer) (global.get $fields)
+                (i32.const {result})))
         (global $told (mut i32) (i32.const {TOLD}))
         (func $put (param $at i32) (param $length i32)
             (memory.copy (global.get $told) (local.get $at) (local.get $length))
@@ -213,25 +306,38 @@ fn functions() -> String {
         (func $tell_all (result i32)
             (call $fail (i32.const 2) (i32.const {TOLD})
                 (i32.sub (global.get $told) (i32.const {told_and_semicolon}))))
-        ;; The response that is to come; none if the request was refused at once.
+        ;; The response that is to come; -1 if the request can't be put together.
         (func $begin (param $number i32) (param $method i32) (param $method_len i32)
             (param $tls i32) (param $authority i32) (param $authority_len i32)
-            (param $path i32) (param $path_len i32) (result i32)
-            (local $request i32)
-            (local.set $request (call $new (call $new_fields)))
-            (drop (call $set_method (local.get $request) (local.get $number)
-                (local.get $method) (local.get $method_len)))
+            (param $path i32) (param $path_len i32)
+            (param $kind i32) (param $at i32) (param $length i32) (param $trailer i32) (result i32)
+            (local $request i32) (local $body i32) (local $future i32)
+            (local.set $request (call $new (global.get $fields)))
+            (if (call $set_method (local.get $request) (local.get $number)
+                (local.get $method) (local.get $method_len)) (then (return (i32.const -1))))
             (drop (call $set_scheme (local.get $request) (i32.const 1) (local.get $tls)
                 (i32.const 0) (i32.const 0)))
             (if (call $set_authority (local.get $request) (i32.const 1)
-                (local.get $authority) (local.get $authority_len)) (then (unreachable)))
+                (local.get $authority) (local.get $authority_len)) (then (return (i32.const -1))))
             (if (call $set_path (local.get $request) (i32.const 1)
-                (local.get $path) (local.get $path_len)) (then (unreachable)))
+                (local.get $path) (local.get $path_len)) (then (return (i32.const -1))))
+            (if (local.get $kind)
+                (then
+                    (call $body (local.get $request) (i32.const {result}))
+                    (if (i32.load8_u (i32.const {result})) (then (return (i32.const -1))))
+                    (local.set $body (i32.load (i32.const {payload})))))
             (call $handle (local.get $request) (i32.const 0) (i32.const 0) (i32.const {result}))
-            (if (i32.load8_u (i32.const {result})) (then (unreachable)))
-            (i32.load (i32.const {handled})))
+            (if (i32.load8_u (i32.const {result})) (then (return (i32.const -1))))
+            (local.set $future (i32.load (i32.const {handled})))
+            (if (i32.eq (local.get $kind) (i32.const 1))
+                (then
+                    (call $write_body (local.get $body) (local.get $at) (local.get $length))
+                    (call $end_body (local.get $body) (local.get $trailer))))
+            (local.get $future))
         (func $finish (param $future i32)
             (local $response i32) (local $stream i32)
+            (if (i32.eq (local.get $future) (i32.const -1))
+                (then (call $put (i32.const 1608) (i32.const 7)) (return)))
             (call $block (call $subscribe (local.get $future)))
             (call $get (local.get $future) (i32.const {result}))
             (if (i32.load8_u (i32.const {inner}))
