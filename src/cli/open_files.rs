@@ -5,7 +5,7 @@ use std::thread;
 
 use super::Complaint;
 use crate::config::Config;
-use crate::service::capacity::{Capacity, Demand};
+use crate::service::capacity::{Capacity, Demand, EACH_RUNTIME};
 use crate::service::relay::Paths;
 
 /// What raises it.
@@ -23,7 +23,16 @@ pub(super) fn capacity(config: &Config, limit: u64, open: Option<usize>) -> Capa
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let own = demand.open(cores);
-    demand.within(limit, open.map_or(own, |open| open.max(own)))
+    demand.within(limit, open.map_or(own, |open| open.max(own)) + kept_by_plugins(config))
+}
+
+/// What plugins keep open from when they are loaded: the runtime of their threads, which those behind
+/// `hooks` share, and their folders.
+fn kept_by_plugins(config: &Config) -> usize {
+    let (hooks, others): (Vec<_>, Vec<_>) =
+        config.plugins.iter().partition(|plugin| plugin.hooks_of.is_some());
+    let folders = others.iter().map(|plugin| plugin.allow.read.len() + plugin.allow.write.len());
+    EACH_RUNTIME * (others.len() + usize::from(!hooks.is_empty())) + folders.sum::<usize>()
 }
 
 /// How many descriptors this process has open; `None` where the system doesn't say.

@@ -10,8 +10,8 @@ const EACH: usize = 2;
 
 /// Standard streams, signals, and a few files.
 const OWN: usize = 8;
-/// A runtime has a thread for each core, and one for decisions.
-const EACH_RUNTIME: usize = 4;
+/// Of the runtimes: one for each core, one for decisions, and those of plugins.
+pub const EACH_RUNTIME: usize = 4;
 
 /// Set aside in any case: a hook takes eight descriptors while it is started, and clients that are only
 /// judged take some.
