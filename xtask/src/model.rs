@@ -45,6 +45,7 @@ const GRANTS: Part = Part {
         ("src/plugin/grants/for_tests.rs", "plugin/grants/for_tests.rs"),
         ("src/plugin/grants/network.rs", "plugin/grants/network.rs"),
         ("src/plugin/http/address.rs", "plugin/http/address.rs"),
+        ("src/plugin/http/body_error.rs", "plugin/http/body_error.rs"),
         ("src/plugin/http/route.rs", "plugin/http/route.rs"),
     ],
     root: None,

@@ -94,6 +94,8 @@ fn toml_command(grant: &ExecGrant) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
+
     use super::*;
     use crate::plugin::grants::for_tests;
 
@@ -136,6 +138,28 @@ mod tests {
             assert!(!allows(&plugin, "docker", others), "{others:?}");
         }
         assert!(!allows(&plugin, "true", &["start", "mc"]));
+    }
+
+    #[test]
+    fn a_command_that_is_too_long_is_not_shown_in_the_remedy() {
+        let length = |of: usize| {
+            let program = "p".repeat(of);
+            let denial = command(&plugin(&[]), &program, &[]).unwrap_err();
+            denial.remedy.contains(&program)
+        };
+        // Around the program stand brackets and quotes.
+        assert!(length(text::LONGEST - 4));
+        assert!(!length(text::LONGEST - 3));
+        assert!(!length(2 * text::LONGEST));
+    }
+
+    #[test]
+    fn a_plugin_sees_the_variables_that_are_granted_and_set() {
+        let mut plugin = plugin(&[]);
+        assert_eq!(environment(&plugin), []);
+        plugin.allow.env = vec!["PATH".to_owned(), "DORMOUSE_IS_NOT_SET".to_owned()];
+        let path = std::env::var("PATH").unwrap();
+        assert_eq!(environment(&plugin), [("PATH".to_owned(), path)]);
     }
 
     #[test]

@@ -45,3 +45,19 @@ pub(in crate::plugin) fn toml_string(value: &str) -> String {
     written.push('"');
     written
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_quoted_only_where_toml_wants_it() {
+        for bare in ["web", "web-1", "_web", "8080"] {
+            assert_eq!(toml_key(bare), bare);
+        }
+        for quoted in ["", "my docker", "a.b", "ä"] {
+            assert_eq!(toml_key(quoted), format!("\"{quoted}\""));
+        }
+        assert_eq!(toml_key("a\n"), r#""a\U0000000A""#);
+    }
+}

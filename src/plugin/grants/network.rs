@@ -169,6 +169,28 @@ mod tests {
     }
 
     #[test]
+    fn the_target_is_looked_up_only_for_its_port_and_where_it_is_granted() {
+        let target = Target { host: "db.example".to_owned(), port: 5432 };
+        let asks = |granted: Vec<Reach>, port| {
+            let mut plugin = plugin();
+            plugin.allow.connect = granted;
+            asks_for_target(&plugin, Protocol::Tcp, port, &target)
+        };
+        assert!(asks(vec![Reach::Target], 5432));
+        assert!(!asks(vec![Reach::Target], 5433));
+        assert!(!asks(vec![reach("10.0.0.0/8:5432")], 5432));
+        assert!(!asks(vec![], 5432));
+    }
+
+    #[test]
+    fn a_target_with_an_address_needs_no_name_server() {
+        let at = |host: &str| fixed(&Target { host: host.to_owned(), port: 80 });
+        assert_eq!(at("10.0.0.7"), Some("10.0.0.7:80".parse().unwrap()));
+        assert_eq!(at("fd00::7"), Some("[fd00::7]:80".parse().unwrap()));
+        assert_eq!(at("db.example"), None);
+    }
+
+    #[test]
     fn ipv4_in_the_form_of_ipv6_is_the_ipv4_that_it_is() {
         let granted = [reach("10.0.0.0/8:22")];
         assert!(connects(&granted, "[::ffff:10.0.0.1]:22", &[]));

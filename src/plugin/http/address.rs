@@ -178,6 +178,26 @@ mod tests {
     }
 
     #[test]
+    fn what_an_address_is_is_said_in_the_warning() {
+        let what = |address: &str| kind(address.parse().unwrap());
+        assert_eq!(what("169.254.169.254"), Some("where a cloud gives out credentials"));
+        assert_eq!(what("169.254.1.1"), Some("a link-local address"));
+        assert_eq!(what("127.0.0.1"), Some("this machine itself"));
+        assert_eq!(what("::1"), Some("this machine itself"));
+        assert_eq!(what("0.0.0.0"), Some("no address of a server"));
+        assert_eq!(what("::"), Some("no address of a server"));
+        assert_eq!(what("10.0.0.1"), Some("a private address"));
+        assert_eq!(what("fd00::1"), Some("a private address"));
+        assert_eq!(what("64:ff9b:1::1"), Some("a private address"));
+        assert_eq!(what("224.0.0.1"), Some("a multicast address"));
+        assert_eq!(what("ff02::1"), Some("a multicast address"));
+        assert_eq!(what("fe80::1"), Some("a link-local address"));
+        assert_eq!(what("240.0.0.1"), Some("a reserved address"));
+        assert_eq!(what("2001:db8::1"), Some("a reserved address"));
+        assert_eq!(what("93.184.215.14"), None);
+    }
+
+    #[test]
     fn a_name_with_networks_leads_to_these_alone() {
         let networks = ["10.0.0.0/8", "fd00::/8"];
         for address in ["10.0.0.1", "10.255.0.1", "::ffff:10.0.0.1", "fd12::1"] {

@@ -16,34 +16,14 @@ use hyper::Method;
 use hyper::body::{Body, Frame, SizeHint};
 use wasmtime_wasi_http::{Error, WasiBody};
 
+use super::body_error::BodyError;
+
 /// Methods whose requests have no body. `DELETE` is one of them: RFC 9110 gives its body no meaning,
 /// and some servers do not read it.
 const WITHOUT_BODY: [&str; 6] = ["GET", "HEAD", "DELETE", "OPTIONS", "TRACE", "CONNECT"];
 
 /// Methods that announce that their body is empty.
 const WITH_BODY: [&str; 3] = ["POST", "PUT", "PATCH"];
-
-/// Why a body is not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BodyError {
-    /// The method has no body.
-    #[error(
-        "requests with this method have no body, because a server could take it for another request"
-    )]
-    NotAllowed,
-    /// The method has no body, and the guest has not finished the one that it opened in this time.
-    #[error(
-        "requests with this method have no body, and the plugin has opened one and not finished it \
-         within {0:?}"
-    )]
-    Unfinished(Duration),
-    /// The guest wrote trailers.
-    #[error("requests are sent without trailers")]
-    Trailers,
-    /// The guest wrote more or less than the `Content-Length` that it announced.
-    #[error("the body is longer or shorter than the `Content-Length` that the plugin announced")]
-    OtherLength,
-}
 
 /// Whether requests with this method may have a body. Servers differ in whether `get` is `GET`.
 pub(super) fn is_allowed(method: &Method) -> bool {
@@ -232,10 +212,7 @@ mod tests {
     }
 
     /// What is sent of `frames` under an announced length, and what was reported.
-    async fn sent(
-        frames: Vec<Frame<Bytes>>,
-        length: Option<u64>,
-    ) -> (Vec<u8>, Option<BodyError>) {
+    async fn sent(frames: Vec<Frame<Bytes>>, length: Option<u64>) -> (Vec<u8>, Option<BodyError>) {
         let report = BodyReport::default();
         let mut outgoing = Outgoing::new(body(frames), length, &report);
         let mut bytes = Vec::new();

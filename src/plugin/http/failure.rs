@@ -14,7 +14,7 @@ use crate::config::{Plugin, Target};
 use crate::plugin::grants::toml_key;
 use crate::plugin::voice::Loudness;
 
-use super::body::BodyError;
+use super::body_error::BodyError;
 
 /// Why there is no response.
 #[derive(Debug)]

@@ -17,6 +17,7 @@
 
 mod address;
 mod body;
+mod body_error;
 mod connect;
 mod exchange;
 mod failure;

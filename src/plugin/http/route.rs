@@ -11,7 +11,7 @@ use crate::text;
 
 use super::SHOWN;
 use super::address::{self, Leads};
-use super::body::BodyError;
+use super::body_error::BodyError;
 
 /// Where a request goes that is granted.
 #[derive(Debug)]

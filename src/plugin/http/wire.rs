@@ -11,6 +11,7 @@ use hyper::{HeaderMap, Request, Uri, Version};
 use wasmtime_wasi_http::{DEFAULT_FORBIDDEN_HEADERS, WasiBody};
 
 use super::body::{self, BodyReport, Outgoing};
+use super::body_error::BodyError;
 use super::failure::Failure;
 use super::route::Route;
 
@@ -73,7 +74,7 @@ pub(super) async fn request(
         outgoing.boxed_unsync()
     } else {
         if announced.is_some_and(|length| length > 0) {
-            return Err(Failure::Body(body::BodyError::NotAllowed));
+            return Err(Failure::Body(BodyError::NotAllowed));
         }
         body::ends_empty(body, time).await.map_err(Failure::Body)?;
         body::empty()

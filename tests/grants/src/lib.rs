@@ -33,6 +33,7 @@ pub mod plugin {
         const SHOWN: usize = 1024;
 
         mod address;
+        mod body_error;
         mod route;
     }
 }
