@@ -101,6 +101,7 @@ pub(crate) fn turn_over(rounds: u32) -> Result<Row, String> {
         lanes: lanes.all(),
         decisions: decisions.handle().clone(),
         drivers: TaskTracker::new(),
+        writers: TaskTracker::new(),
         paths: paths.clone(),
         state_dir: std::env::temp_dir().join("dormouse-bench"),
         slots: Slots::unlimited(),

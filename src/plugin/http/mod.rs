@@ -37,7 +37,6 @@ use wasmtime_wasi_http::{
 use super::grants::Denial;
 use super::guest::Worker;
 use super::voice::Voice;
-use crate::text;
 use exchange::{Answer, Connection};
 use failure::Failure;
 use route::Route;
