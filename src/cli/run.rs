@@ -27,6 +27,13 @@ use crate::service::{Ground, Lanes, Service, Slots};
 /// up the others.
 const DECISION_THREADS: usize = 2;
 
+/// How many threads may block for what belongs to no service: certificates, looks at processes.
+const BLOCKING_THREADS: usize = 64;
+
+/// How many more a service may take: to read and write its record, the address of its target, and for
+/// each of the four decisions state and children.
+const BLOCKING_THREADS_OF_SERVICE: usize = 10;
+
 /// How long the end of hooks that have been killed is waited for.
 const KILLED: Duration = Duration::from_secs(1);
 
@@ -45,6 +52,7 @@ pub(super) fn execute(config: Config) -> Result<(), Failure> {
     let decisions = Builder::new_multi_thread()
         .worker_threads(DECISION_THREADS)
         .thread_name("decisions")
+        .max_blocking_threads(blocking_threads(&config))
         .enable_all()
         .build()
         .map_err(|error| no_threads(&error))?;
@@ -53,6 +61,13 @@ pub(super) fn execute(config: Config) -> Result<(), Failure> {
     // What still runs there is a plugin being compiled, or a target's name being looked up.
     decisions.shutdown_background();
     ended
+}
+
+/// How many threads may block: as many as all services and plugins can take up together if each file
+/// system hangs, and some for everybody else. They are started when they are needed.
+fn blocking_threads(config: &Config) -> usize {
+    let starts: usize = config.plugins.iter().map(|plugin| plugin.limits.threads).sum();
+    BLOCKING_THREADS + BLOCKING_THREADS_OF_SERVICE * config.services.len() + starts
 }
 
 /// The listeners of a service, each with its address.
