@@ -427,6 +427,17 @@ mod tests {
     }
 
     #[test]
+    fn a_path_that_is_too_long_is_not_shown_in_the_remedy() {
+        let remedy = |length: usize| {
+            let path = "x".repeat(length - 1);
+            sent(&[], &format!("GET http://a.example/{path}")).unwrap_err().remedy
+        };
+        assert!(remedy(text::LONGEST).contains("http = ["));
+        assert!(remedy(text::LONGEST + 1).contains("too long"));
+        assert!(remedy(2 * text::LONGEST).contains("too long"));
+    }
+
+    #[test]
     fn what_no_grant_can_allow_is_told_without_one() {
         for request in [
             "CONNECT http://a.example/",
