@@ -43,7 +43,7 @@ fn owned() -> MutexGuard<'static, BTreeMap<u32, u32>> {
 
 /// The registration of a child, for as long as somebody may wait for it.
 #[derive(Debug)]
-pub(super) struct Owned(u32);
+pub(in crate::plugin) struct Owned(u32);
 
 impl Drop for Owned {
     fn drop(&mut self) {
@@ -62,7 +62,7 @@ impl Drop for Owned {
 /// # Errors
 ///
 /// If it can't be started.
-pub(super) fn spawn(command: &mut Command) -> io::Result<(Child, Owned)> {
+pub(in crate::plugin) fn spawn(command: &mut Command) -> io::Result<(Child, Owned)> {
     let _starting = STARTS.read().unwrap_or_else(PoisonError::into_inner);
     let child = command.spawn()?;
     // There is a number until the child was waited for.
