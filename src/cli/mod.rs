@@ -20,6 +20,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use crate::config::{self, Config, Faults};
+use crate::plugin as host;
 use crate::telemetry::{self, Format};
 
 pub use check::Exports;
@@ -29,6 +30,10 @@ use arguments::{Invocation, Source, Task};
 
 /// Does what the arguments of this process say.
 pub fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|word| word == host::COMPILE_WORD) {
+        return host::run_compiler(arguments);
+    }
     let done = arguments::read(std::env::args_os()).and_then(|invocation| execute(&invocation));
     let code = match done {
         Ok(()) => ExitCode::SUCCESS,

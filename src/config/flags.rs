@@ -11,7 +11,9 @@ use super::folders::Surroundings;
 use super::machine::Machine;
 use super::routes::{self, Route};
 use super::values::{self, Folder, YEAR};
-use super::{Config, DRAIN, Faults, Plugin, PluginId, Relay, Service, Target, plugin, service};
+use super::{
+    CompileLimits, Config, DRAIN, Faults, Plugin, PluginId, Relay, Service, Target, plugin, service,
+};
 
 /// The name of the service that the flags describe.
 const NAME: &str = "default";
@@ -77,6 +79,7 @@ pub(super) fn of_one(service: Service, plugin: Plugin) -> Config {
         relay: Relay::default(),
         state_dir: surroundings.state(),
         cache_dir: surroundings.cache(),
+        compile: CompileLimits::default(),
         services: vec![service],
         plugins: vec![plugin],
     }

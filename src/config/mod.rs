@@ -64,6 +64,9 @@ use writable::Paths;
 /// An example of the table `relay`.
 const RELAY: &str = "a table, such as `{ memory = \"256MiB\" }`";
 
+/// An example of the table `compile`.
+const COMPILE: &str = "a table, such as `{ cpu = \"10m\", memory = \"8GiB\" }`";
+
 /// How long open connections may finish, if the config does not say.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -225,6 +228,16 @@ fn understand(
         },
         faults,
     );
+    let compile = table.take_or(
+        "compile",
+        CompileLimits::default(),
+        |value, faults| {
+            let place = value.place.clone();
+            let table = Table::of(value, "compile".into(), place, COMPILE, faults)?;
+            compile(table, faults)
+        },
+        faults,
+    );
     let mut plugins = Plugins::read(table.take("plugins"), &folder, faults);
     let mut services = Services::new(&folder);
     let read = services.read(table.take("services"), &mut plugins, faults);
@@ -250,6 +263,7 @@ fn understand(
         relay: relay?,
         state_dir: state_dir?,
         cache_dir: cache_dir?,
+        compile: compile?,
         services,
         plugins,
     })
@@ -265,6 +279,25 @@ fn relay(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<Relay> {
     );
     table.finish(faults);
     Some(Relay { memory: memory? })
+}
+
+/// `compile`: what compiling one plugin may use up.
+fn compile(mut table: Table<'_>, faults: &mut Vec<Fault>) -> Option<CompileLimits> {
+    let default = CompileLimits::default();
+    let cpu = table.take_or(
+        "cpu",
+        default.cpu,
+        |value, faults| value.duration(Duration::from_secs(1), "from 1s to 365d", faults),
+        faults,
+    );
+    let memory = table.take_or(
+        "memory",
+        default.memory,
+        |value, faults| value.size("memory", 64 << 20..=64 << 30, "from 64MiB to 64GiB", faults),
+        faults,
+    );
+    table.finish(faults);
+    Some(CompileLimits { cpu: cpu?, memory: memory? })
 }
 
 /// A folder, relative to that of the config.

@@ -23,6 +23,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where compiled plugins are kept.
     pub cache_dir: PathBuf,
+    /// What compiling one plugin may use up.
+    pub compile: CompileLimits,
     /// The services, in the order in which they were written. Never empty.
     pub services: Vec<Service>,
     /// The plugins that services use. A service with `hooks` has one of its own here.
@@ -48,6 +50,22 @@ impl Default for Relay {
     /// As many large pipes as Linux lets a user have, and a thousand buffers.
     fn default() -> Self {
         Relay { memory: 128 << 20 }
+    }
+}
+
+/// What compiling one plugin may use up: `[compile]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompileLimits {
+    /// CPU time. In real time, it may take four times that.
+    pub cpu: Duration,
+    /// Memory in bytes of addresses.
+    pub memory: usize,
+}
+
+impl Default for CompileLimits {
+    /// The largest component that is known, 18 MB of Python, takes 16 s and 400 MiB.
+    fn default() -> Self {
+        CompileLimits { cpu: Duration::from_secs(300), memory: 2 << 30 }
     }
 }
 

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
-use wasmtime::{Cache, Config, Engine, EngineWeak};
+use wasmtime::{Config, Engine, EngineWeak};
 
 /// How often a guest that computes is interrupted.
 const TICK: Duration = Duration::from_millis(10);
@@ -22,8 +22,9 @@ const GUEST_STACK: usize = 512 << 10;
 /// The whole stack of a call. What the guest leaves is for the host functions that it calls.
 const CALL_STACK: usize = 2 << 20;
 
-/// Makes the engine. It compiles nothing; that is done for each component.
-pub(super) fn new(cache: Option<Cache>) -> wasmtime::Result<Engine> {
+/// Makes the engine, in Dormouse as in the child that compiles: what the one compiles, the other
+/// loads. It compiles nothing; that is done for each component.
+pub(super) fn new() -> wasmtime::Result<Engine> {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -36,8 +37,7 @@ pub(super) fn new(cache: Option<Cache>) -> wasmtime::Result<Engine> {
         .wasm_component_model_async(true)
         // Components are allocated when they are needed: a pool would have to know beforehand how
         // many memories and tables they bring, and some bring dozens.
-        .allocation_strategy(wasmtime::InstanceAllocationStrategy::OnDemand)
-        .cache(cache);
+        .allocation_strategy(wasmtime::InstanceAllocationStrategy::OnDemand);
     Engine::new(&config)
 }
 
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn the_clock_thread_ends_with_its_ticker() {
-        let engine = new(None).unwrap();
+        let engine = new().unwrap();
         let ticker = Ticker::start(&engine).unwrap();
         let calls = Arc::downgrade(&ticker.calls);
         drop(ticker);

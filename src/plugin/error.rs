@@ -7,6 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
+use super::compile::CompileError;
 use super::grants::{self, FolderFault};
 use super::interface::{Decision, PACKAGE, VERSION};
 use crate::text;
@@ -127,6 +128,9 @@ pub enum LoadFault {
          it again, with tools that are not newer than this Dormouse"
     )]
     Invalid(String),
+    /// It was not compiled: a limit was reached, or the compiler can't be started.
+    #[error(transparent)]
+    Compile(CompileError),
     /// The kernel refuses memory for native code.
     #[error(
         "this process may not have memory for native code, without which no plugin runs: {0}. Under \
@@ -221,6 +225,15 @@ impl LoadFault {
     /// What `wasmtime` says, as one line.
     pub(super) fn reason(error: &wasmtime::Error) -> String {
         text::line(&format!("{error:#}"), 1024)
+    }
+}
+
+impl From<CompileError> for LoadFault {
+    fn from(error: CompileError) -> Self {
+        match error {
+            CompileError::Refused(reason) => LoadFault::Invalid(reason),
+            error => LoadFault::Compile(error),
+        }
     }
 }
 

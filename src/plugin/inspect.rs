@@ -1,22 +1,23 @@
 //! Looks into a component: what it exports and imports, and what it costs to have it there.
 //!
-//! It is compiled as a service would compile it, without the cache, and one instance is made of it
+//! It is compiled as a service would compile it, with the default limits and without the cache, and one instance is made of it
 //! with no grants. Nothing of it is called.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{Config, PluginSource, trial};
+use crate::config::{CompileLimits, Config, PluginSource, trial};
 use crate::decide::CallContext;
 
 use super::blame::DeadlineKey;
 use super::call::Question;
+use super::compile::Compiler;
 use super::current::{Current, Version};
 use super::error::LoadError;
 use super::exports::{Loaded, export_names, import_names};
 use super::interface::{Decision, InterfaceName};
-use super::load::Sum;
+use super::load::{Loader, Sum};
 use super::{Host, HostError, load};
 
 /// How long the making of an instance may take.
@@ -77,15 +78,26 @@ pub enum InspectError {
 ///
 /// If the file can't be read, or is no component.
 pub async fn inspect(file: &Path) -> Result<Inspection, InspectError> {
+    inspect_by(Compiler::new(CompileLimits::default()), file).await
+}
+
+/// The same with another compiler than this program.
+///
+/// # Errors
+///
+/// Those of [`inspect`].
+pub async fn inspect_by(compiler: Compiler, file: &Path) -> Result<Inspection, InspectError> {
     let bytes = load::read(file).map_err(|fault| fault.of_file(file))?;
     let stage = trial::bare(PluginSource::File(file.to_owned()));
-    let host = Host::with_cache(&stage, None)?;
-    let engine = host.linker.engine();
+    let host = Host::with(&stage, compiler, None)?;
+    let Loader { linker, compiler, .. } = &host.loader;
+    let engine = linker.engine();
     let began = Instant::now();
-    let component = load::compile(engine, &bytes).map_err(|fault| fault.of_file(file))?;
+    let compiled = load::compile(engine, compiler, &bytes).await;
+    let component = compiled.map_err(|fault| fault.of_file(file))?;
     let compile_time = began.elapsed();
 
-    let instance = match Loaded::new(&host.linker, &component) {
+    let instance = match Loaded::new(linker, &component) {
         Ok(loaded) => fresh_instance(&host, &stage, loaded).await,
         Err(fault) => Err(fault.to_string()),
     };

@@ -1,7 +1,8 @@
 //! From a file to a component that can be instantiated.
 //!
-//! Reading and compiling take up to seconds, so this belongs on a blocking thread and never on a
-//! client's way.
+//! Reading, verifying and linking take up to seconds, so they run on blocking threads and never on a
+//! client's way. Compiling runs in another process ([`super::compile`]), unless the cache has the
+//! component already.
 
 use std::borrow::Cow;
 use std::fs;
@@ -11,16 +12,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
+use tracing::dispatcher;
 use wasmtime::Engine;
 use wasmtime::component::{Component, Linker};
 
 use crate::config::{self, PluginSource};
 
 use super::builtin;
+use super::cache::Cache;
+use super::compile::Compiler;
 use super::current::Version;
 use super::error::LoadFault;
 use super::exports::Loaded;
 use super::guest::Guest;
+use super::native::Native;
 use crate::text;
 
 /// What WebAssembly begins with.
@@ -58,6 +63,92 @@ pub(super) struct Fetched {
     stamp: Option<Stamp>,
 }
 
+/// Makes components of files. Clones share the cache, and what is counted.
+#[derive(Clone)]
+pub(super) struct Loader {
+    pub(super) linker: Arc<Linker<Guest>>,
+    pub(super) compiler: Compiler,
+    pub(super) cache: Option<Arc<Cache>>,
+}
+
+impl Loader {
+    /// The component of `source`, if its sum is the one that is pinned. With `known`, the answer is
+    /// `None` if it has this sum.
+    pub(super) async fn load(
+        &self,
+        source: PluginSource,
+        pin: Option<Pin>,
+        known: Option<Sum>,
+    ) -> Result<Option<Version>, LoadFault> {
+        let loader = self.clone();
+        let found = blocking(move || {
+            let fetched = fetch(&source)?;
+            if known == Some(fetched.sum) {
+                return Ok(Found::Known);
+            }
+            fetched.check(pin.as_ref())?;
+            match loader.cached(fetched.sum)? {
+                Some(component) => loader.version(&component, &fetched).map(Found::Ready),
+                None => Ok(Found::Bare(fetched)),
+            }
+        });
+        let fetched = match found.await? {
+            Found::Known => return Ok(None),
+            Found::Ready(version) => return Ok(Some(version)),
+            Found::Bare(fetched) => fetched,
+        };
+        let native = self.compiler.compile(&fetched.bytes).await?;
+        let loader = self.clone();
+        let version = blocking(move || {
+            let component = component(loader.linker.engine(), &native)?;
+            // One that can't be linked is kept as well: the next attempt need not compile it.
+            if let Some(cache) = &loader.cache {
+                cache.put(&fetched.sum, native.code());
+            }
+            loader.version(&component, &fetched)
+        });
+        version.await.map(Some)
+    }
+
+    /// The component that the cache has.
+    fn cached(&self, sum: Sum) -> Result<Option<Component>, LoadFault> {
+        let Some(cache) = &self.cache else { return Ok(None) };
+        let Some(native) = cache.get(&sum) else { return Ok(None) };
+        match component(self.linker.engine(), &native) {
+            Err(LoadFault::Invalid(reason)) => {
+                cache.discard(&sum, &reason);
+                Ok(None)
+            }
+            component => component.map(Some),
+        }
+    }
+
+    fn version(&self, component: &Component, fetched: &Fetched) -> Result<Version, LoadFault> {
+        let loaded = Arc::new(Loaded::new(&self.linker, component)?);
+        Ok(Version { loaded, sum: fetched.sum, stamp: fetched.stamp })
+    }
+}
+
+/// What became of a file before anything is compiled.
+enum Found {
+    /// It is what is loaded already.
+    Known,
+    /// The cache had it.
+    Ready(Version),
+    /// It has to be compiled.
+    Bare(Fetched),
+}
+
+/// Runs `work` on a thread on which waiting is allowed. What it logs goes where this thread logs.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadFault> + Send + 'static,
+) -> Result<T, LoadFault> {
+    let log = dispatcher::get_default(Clone::clone);
+    let done = tokio::task::spawn_blocking(move || dispatcher::with_default(&log, work)).await;
+    // The thread panicked, or the runtime ends.
+    done.map_err(|error| LoadFault::Invalid(error.to_string())).flatten()
+}
+
 /// How a file looks from outside. It looks otherwise whenever anybody has written to it, or has put
 /// another in its place.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +180,7 @@ impl Stamp {
 }
 
 /// Reads the component of `source`.
-pub(super) fn fetch(source: &PluginSource) -> Result<Fetched, LoadFault> {
+fn fetch(source: &PluginSource) -> Result<Fetched, LoadFault> {
     let (bytes, stamp) = match source {
         PluginSource::Builtin(name) => {
             let bytes = builtin::component(name);
@@ -106,26 +197,15 @@ pub(super) fn fetch(source: &PluginSource) -> Result<Fetched, LoadFault> {
 }
 
 impl Fetched {
-    pub(super) fn sum(&self) -> Sum {
-        self.sum
-    }
-
-    /// Compiles it (or takes it from the cache) and links it, if its sum is the one that is pinned.
-    pub(super) fn load(
-        self,
-        linker: &Linker<Guest>,
-        pin: Option<&Pin>,
-    ) -> Result<Version, LoadFault> {
-        let Fetched { bytes, sum, stamp } = self;
+    /// Is it the component that is pinned, and is it one at all?
+    fn check(&self, pin: Option<&Pin>) -> Result<(), LoadFault> {
         if let Some(pin) = pin
-            && pin.sum != sum
+            && pin.sum != self.sum
         {
-            let (pinned, found) = (text::hex(&pin.sum), text::hex(&sum));
+            let (pinned, found) = (text::hex(&pin.sum), text::hex(&self.sum));
             return Err(LoadFault::OtherSum { plugin: pin.plugin.clone(), pinned, found });
         }
-        let component = compile(linker.engine(), &bytes)?;
-        let loaded = Arc::new(Loaded::new(linker, &component)?);
-        Ok(Version { loaded, sum, stamp })
+        check_format(&self.bytes)
     }
 }
 
@@ -164,10 +244,20 @@ fn read_stamped(file: &Path) -> Result<(Vec<u8>, Stamp), LoadFault> {
     Ok((bytes, stamp))
 }
 
-/// Compiles the component in `bytes`.
-pub(super) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component, LoadFault> {
+/// Compiles the component in `bytes`, without the cache.
+pub(super) async fn compile(
+    engine: &Engine,
+    compiler: &Compiler,
+    bytes: &[u8],
+) -> Result<Component, LoadFault> {
     check_format(bytes)?;
-    Component::from_binary(engine, bytes).map_err(|error| {
+    let native = compiler.compile(bytes).await?;
+    component(engine, &native)
+}
+
+/// The component of native code.
+fn component(engine: &Engine, native: &Native) -> Result<Component, LoadFault> {
+    native.component(engine).map_err(|error| {
         let reason = LoadFault::reason(&error);
         if reason.contains(CODE_MEMORY) {
             LoadFault::NoCodeMemory(reason)

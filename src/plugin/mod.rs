@@ -15,6 +15,9 @@
 //!
 //! ```text
 //! config::Plugin ─ load ─ exports ─> Loaded        once a process and component
+//!                    │                 │
+//!                    ├ cache           │            native code, authenticated
+//!                    └ compile         │            a child process with limits
 //!                                      │
 //!                    Caller (call) ────┤           once a plugin and service
 //!                                      │
@@ -35,6 +38,7 @@ mod builtin;
 mod cache;
 mod call;
 mod children;
+mod compile;
 mod counters;
 mod current;
 mod deciders;
@@ -50,6 +54,7 @@ mod interface;
 mod journal;
 mod load;
 mod memory;
+mod native;
 pub mod process;
 mod resources;
 mod sockets;
@@ -61,25 +66,24 @@ mod voice;
 mod watch;
 
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
 use tokio::sync::{OnceCell, Semaphore};
-use wasmtime::Cache;
-use wasmtime::component::Linker;
 
 use crate::config::{self, Config, Decider, PluginSource};
 use crate::decide;
 
+use self::cache::Cache;
 use self::call::Caller;
 use self::children::ChildStore;
 use self::counters::{Accounts, Holder};
 use self::current::{Current, Need};
 use self::deciders::{PluginGate, PluginIdleness, PluginJudge, PluginLifecycle};
 use self::engine::Ticker;
-use self::guest::{Guest, Worker};
-use self::load::{Pin, Sum};
+use self::guest::Worker;
+use self::load::{Loader, Pin, Sum};
 use self::memory::AddressSpace;
 use self::process::Runner;
 use self::resources::Resources;
@@ -88,11 +92,13 @@ use self::threads::PluginThreads;
 use self::trial::Recorder;
 use self::watch::Watched;
 
+pub use self::compile::{CompileError, Compiler};
+pub(crate) use self::compile::{WORD as COMPILE_WORD, run_child as run_compiler};
 pub use self::counters::{Counts, PluginCounts};
 pub use self::error::{HostError, LoadError, LoadFault};
 pub use self::exports::Loaded;
 pub use self::grants::FolderFault;
-pub use self::inspect::{Import, InspectError, Inspection, inspect};
+pub use self::inspect::{Import, InspectError, Inspection, inspect, inspect_by};
 pub use self::interface::Decision;
 
 /// What is loaded once: a source, and the sum that it must have. Two plugins of a config may share it.
@@ -100,9 +106,8 @@ type Component = (PluginSource, Option<Sum>);
 
 /// Loads plugins and calls them. One a process.
 pub struct Host {
-    linker: Arc<Linker<Guest>>,
+    loader: Loader,
     ticker: Arc<Ticker>,
-    cache: Option<Cache>,
     states: StateStore,
     children: ChildStore,
     runner: Runner,
@@ -139,20 +144,35 @@ impl Host {
     /// runtime, which is where commands are watched and state is written. A folder for the cache that
     /// can't be used is no error: a warning says so.
     pub fn new(config: &Config) -> Result<Host, HostError> {
-        Host::with_cache(config, cache::open(&config.cache_dir))
+        Host::compiled_by(Compiler::new(config.compile), config)
     }
 
-    fn with_cache(config: &Config, cache: Option<Cache>) -> Result<Host, HostError> {
+    /// The same with another compiler than this program.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Host::new`].
+    pub fn compiled_by(compiler: Compiler, config: &Config) -> Result<Host, HostError> {
+        Host::with(config, compiler, Some((&config.cache_dir, &config.state_dir)))
+    }
+
+    /// `cache` is the folder of the cache, and that of its key.
+    fn with(
+        config: &Config,
+        compiler: Compiler,
+        cache: Option<(&Path, &Path)>,
+    ) -> Result<Host, HostError> {
         let refused = |error: wasmtime::Error| HostError::Engine(LoadFault::reason(&error));
-        let engine = engine::new(cache.clone()).map_err(refused)?;
+        let engine = engine::new().map_err(refused)?;
+        let cache = cache.and_then(|(folder, key)| Cache::open(folder, key, &engine));
         let ticker = Ticker::start(&engine).map_err(HostError::Clock)?;
         let own = Handle::try_current().map_err(|_| HostError::NoRuntime)?;
         let runner = Runner::new();
         let writable = config.plugins.iter().flat_map(|plugin| &plugin.allow.write);
+        let linker = Arc::new(host::linker(&engine).map_err(refused)?);
         Ok(Host {
-            linker: Arc::new(host::linker(&engine).map_err(refused)?),
+            loader: Loader { linker, compiler, cache: cache.map(Arc::new) },
             ticker: Arc::new(ticker),
-            cache,
             states: StateStore::new(&config.state_dir, own),
             children: ChildStore::new(&config.state_dir, runner.clone()),
             runner,
@@ -166,6 +186,12 @@ impl Host {
             writable: writable.map(|folder| folder.path.clone()).collect(),
             recorder: None,
         })
+    }
+
+    /// Keeps what plugins leave behind in `state_dir`, in place of the config's.
+    fn keep_state_in(&mut self, state_dir: &Path) {
+        self.states = self.states.in_folder(state_dir);
+        self.children = ChildStore::new(state_dir, self.runner.clone());
     }
 
     /// Loads everybody who decides for `service`, which must be one of `config`.
@@ -211,15 +237,11 @@ impl Host {
             Arc::clone(components.entry((plugin.source.clone(), plugin.sha256)).or_default())
         };
         let current = cell.get_or_try_init(async || {
-            let (linker, source) = (Arc::clone(&self.linker), plugin.source.clone());
             let pin = Pin::of(plugin);
-            let pinned = pin.clone();
-            let loading = tokio::task::spawn_blocking(move || {
-                load::fetch(&source)?.load(&linker, pinned.as_ref())
-            });
-            // The thread panicked, or the runtime ends.
-            let loaded = loading.await.map_err(|error| LoadFault::Invalid(error.to_string()));
-            let version = loaded.flatten().map_err(|fault| self.error(plugin, fault))?;
+            let loaded = self.loader.load(plugin.source.clone(), pin.clone(), None).await;
+            let version = loaded.map_err(|fault| self.error(plugin, fault))?;
+            // Nothing was known before.
+            let Some(version) = version else { return Err(self.error(plugin, LoadFault::Missing)) };
             let stamp = version.stamp;
             let current = Arc::new(Current::new(version));
             if let (PluginSource::File(file), Some(stamp)) = (&plugin.source, stamp) {
@@ -233,8 +255,10 @@ impl Host {
     /// How the components that were loaded came to their native code. Without a cache, nothing is
     /// counted.
     pub fn compilations(&self) -> Compilations {
-        let count = |of: fn(&Cache) -> usize| self.cache.as_ref().map_or(0, of);
-        Compilations { cached: count(Cache::cache_hits), compiled: count(Cache::cache_misses) }
+        self.loader
+            .cache
+            .as_ref()
+            .map_or(Compilations { cached: 0, compiled: 0 }, |cache| cache.counts())
     }
 
     /// Ends the commands that plugins have run and that still run, and waits for their end: SIGTERM

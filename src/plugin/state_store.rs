@@ -83,6 +83,11 @@ impl StateStore {
         StateStore { folder: folder.to_owned(), threads, spaces: Mutex::default() }
     }
 
+    /// A store in another folder, on the same threads.
+    pub(super) fn in_folder(&self, folder: &Path) -> StateStore {
+        StateStore::new(folder, self.threads.clone())
+    }
+
     /// The space of a plugin for a service. `hooks` tells the plugin behind a service's hooks from
     /// one that has the same name in the config.
     pub(super) fn space(

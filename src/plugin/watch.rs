@@ -4,13 +4,18 @@
 //! A file is looked at from outside, once a second: that needs nothing of the kernel that could be
 //! used up, and works on every file system. One that has changed is read when it has looked the same
 //! twice, so that no half of a file is loaded that somebody is just writing. It is compiled beside
-//! the old one, on a thread of its own, and takes over at the next call. One that does not load, or
-//! lacks what a service needs, changes nothing but the log; it is tried again when it changes again.
+//! the old one and takes over at the next call. One that does not load, or lacks what a service
+//! needs, changes nothing but the log; it is tried again when it changes again.
+//!
+//! Each file has a task of its own, and never two: one whose file system hangs, or that takes minutes
+//! to compile, delays no other.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::config::PluginSource;
@@ -18,7 +23,7 @@ use crate::config::PluginSource;
 use super::Host;
 use super::current::Current;
 use super::error::{LoadError, LoadFault};
-use super::load::{self, Pin, Stamp};
+use super::load::{self, Loader, Pin, Stamp};
 use crate::text;
 
 /// The time between two looks at the files.
@@ -33,6 +38,8 @@ pub(super) struct Watched {
     file: PathBuf,
     pin: Option<Pin>,
     sight: Mutex<Sight>,
+    /// Whether a task looks at it.
+    is_busy: AtomicBool,
 }
 
 /// What was seen of a file.
@@ -89,9 +96,11 @@ impl Host {
         let mut looks = interval(PAUSE);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told = Instant::now();
+        let mut tasks = JoinSet::new();
         loop {
             looks.tick().await;
-            self.take_up_changes().await;
+            self.begin_looks(&mut tasks);
+            while tasks.try_join_next().is_some() {}
             if told.elapsed() >= TELLING {
                 told = Instant::now();
                 self.accounts.tell();
@@ -102,51 +111,18 @@ impl Host {
     /// Looks at the files of all plugins once, and takes up those that have changed since they were
     /// loaded and not since the last look.
     pub async fn take_up_changes(&self) {
-        for watched in self.watched() {
-            let file = watched.file.clone();
-            let looking = tokio::task::spawn_blocking(move || Stamp::look(&file)).await;
-            // An error only when the runtime shuts down.
-            let Ok(stamp) = looking else { return };
-            match watched.sight.lock().unwrap_or_else(PoisonError::into_inner).look(stamp) {
-                Meaning::Nothing => continue,
-                Meaning::Gone => {
-                    watched.warn_of_loss();
-                    continue;
-                }
-                Meaning::Changed => {}
-            }
-            if let Err(fault) = self.take_up(&watched).await {
-                watched.tell_of(fault);
-            }
-        }
+        let mut tasks = JoinSet::new();
+        self.begin_looks(&mut tasks);
+        tasks.join_all().await;
     }
 
-    /// Loads what stands in the file of `watched`, and lets it decide from the next call on.
-    async fn take_up(&self, watched: &Arc<Watched>) -> Result<(), LoadFault> {
-        let (linker, there) = (Arc::clone(&self.linker), Arc::clone(watched));
-        let loading = tokio::task::spawn_blocking(move || {
-            let source = PluginSource::File(there.file.clone());
-            let fetched = load::fetch(&source)?;
-            if fetched.sum() == there.current.sum() {
-                // Touched, or written anew as it was.
-                return Ok(None);
+    /// Begins a look at each file that no task looks at.
+    fn begin_looks(&self, tasks: &mut JoinSet<()>) {
+        for watched in self.watched() {
+            if let Some(busy) = Busy::of(&watched) {
+                tasks.spawn(look(self.loader.clone(), busy));
             }
-            let version = fetched.load(&linker, there.pin.as_ref())?;
-            let sum = version.sum;
-            there.current.replace(version)?;
-            Ok(Some(sum))
-        });
-        // The thread panicked, or the runtime ends.
-        let sum = loading.await.map_err(|error| LoadFault::Invalid(error.to_string())).flatten()?;
-        if let Some(sum) = sum {
-            tracing::info!(
-                plugin = watched.plugins(),
-                sha256 = %text::hex(&sum),
-                "the plugin file `{}` has changed: what stands in it decides from the next call on",
-                watched.place(),
-            );
         }
-        Ok(())
     }
 
     /// From here on, looks at this file too.
@@ -161,6 +137,61 @@ impl Host {
     }
 }
 
+/// The task of a file: there is no other while it lives.
+struct Busy(Arc<Watched>);
+
+impl Busy {
+    fn of(watched: &Arc<Watched>) -> Option<Busy> {
+        let was_busy = watched.is_busy.swap(true, Ordering::AcqRel);
+        (!was_busy).then(|| Busy(Arc::clone(watched)))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.is_busy.store(false, Ordering::Release);
+    }
+}
+
+/// Looks at a file once, and takes up what stands in it if it has changed.
+async fn look(loader: Loader, busy: Busy) {
+    let watched = &busy.0;
+    let file = watched.file.clone();
+    let looking = tokio::task::spawn_blocking(move || Stamp::look(&file)).await;
+    // An error only when the runtime shuts down.
+    let Ok(stamp) = looking else { return };
+    let meaning = watched.sight.lock().unwrap_or_else(PoisonError::into_inner).look(stamp);
+    match meaning {
+        Meaning::Nothing => {}
+        Meaning::Gone => watched.warn_of_loss(),
+        Meaning::Changed => {
+            if let Err(fault) = take_up(&loader, watched).await {
+                watched.tell_of(fault);
+            }
+        }
+    }
+}
+
+/// Loads what stands in the file of `watched`, and lets it decide from the next call on.
+async fn take_up(loader: &Loader, watched: &Arc<Watched>) -> Result<(), LoadFault> {
+    let source = PluginSource::File(watched.file.clone());
+    // A file with the known sum was touched, or written anew as it was.
+    let known = Some(watched.current.sum());
+    let Some(version) = loader.load(source, watched.pin.clone(), known).await? else {
+        return Ok(());
+    };
+    let (sum, there) = (version.sum, Arc::clone(watched));
+    // The native code of the old version is freed, which takes a while.
+    load::blocking(move || there.current.replace(version)).await?;
+    tracing::info!(
+        plugin = watched.plugins(),
+        sha256 = %text::hex(&sum),
+        "the plugin file `{}` has changed: what stands in it decides from the next call on",
+        watched.place(),
+    );
+    Ok(())
+}
+
 impl Watched {
     /// What was loaded from `file`, which looked like `stamp` then.
     pub(super) fn new(
@@ -170,7 +201,8 @@ impl Watched {
         stamp: Stamp,
     ) -> Watched {
         let sight = Mutex::new(Sight::new(stamp));
-        Watched { current: Arc::clone(current), file: file.to_owned(), pin, sight }
+        let (current, is_busy) = (Arc::clone(current), AtomicBool::new(false));
+        Watched { current, file: file.to_owned(), pin, sight, is_busy }
     }
 
     fn tell_of(&self, fault: LoadFault) {

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dormouse::config::{
-    self, Config, Decider, ExecGrant, FolderGrant, Listener, OnGateError, OnIdlenessError,
-    PluginId, PluginSource, Reach, Severity, Target, Wakes,
+    self, CompileLimits, Config, Decider, ExecGrant, FolderGrant, Listener, OnGateError,
+    OnIdlenessError, PluginId, PluginSource, Reach, Severity, Target, Wakes,
 };
 
 use crate::support::command::Folder;
@@ -767,6 +767,7 @@ fn what_is_not_written_has_its_default() {
     let (folder, config) = meant(&service_with(""));
     let service = &config.services[0];
     assert_eq!(config.drain, Duration::from_secs(5));
+    assert_eq!(config.compile, CompileLimits::default());
     assert_eq!(service.name, "web");
     assert_eq!(service.cooldown, Duration::from_secs(30 * 60));
     assert_eq!(service.start_timeout, Duration::from_secs(5 * 60));
@@ -792,6 +793,7 @@ fn everything_can_be_written() {
 drain = "1m"
 state_dir = "state"
 cache_dir = "/var/tmp/cache"
+compile = { cpu = "10m", memory = "8GiB" }
 
 [services.web]
 listen = ["0.0.0.0:8080", "[::]:8080"]
@@ -815,6 +817,8 @@ stop_on_exit = true
     assert_eq!(config.drain, Duration::from_secs(60));
     assert_eq!(config.state_dir, folder.path().join("state"));
     assert_eq!(config.cache_dir, Path::new("/var/tmp/cache"));
+    let compile = CompileLimits { cpu: Duration::from_secs(600), memory: 8 << 30 };
+    assert_eq!(config.compile, compile);
     let listen: Vec<_> = service.listen.iter().map(ToString::to_string).collect();
     assert_eq!(listen, ["0.0.0.0:8080", "[::]:8080"]);
     assert_eq!(service.target.host, "fe80::5");

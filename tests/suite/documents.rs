@@ -52,6 +52,7 @@ fn the_readme_names_every_key_of_the_config() {
     let mut keys = 0;
     for (config, prefix) in [
         (format!("unheard_of = 1\n{SERVICE}{HOOKS}"), ""),
+        (format!("compile.unheard_of = 1\n{SERVICE}{HOOKS}"), "compile."),
         (format!("{SERVICE}{HOOKS}unheard_of = 1"), ""),
         (format!("{SERVICE}hooks = {{ start = \"true\", stop = \"true\", unheard_of = 1 }}"), ""),
         (format!("{SERVICE}{HOOKS}wakes.unheard_of = 1"), "wakes."),

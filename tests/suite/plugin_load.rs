@@ -3,17 +3,15 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use dormouse::config::{Decider, PluginId, PluginSource};
 use dormouse::plugin::{Compilations, Decision, LoadFault};
-use tracing::Level;
 
 use crate::support::guest::{Guest, package};
 use crate::support::stage::Stage;
-use crate::support::told::Told;
 
 /// The error for a plugin whose file has these bytes.
 async fn error_for(bytes: &[u8]) -> (LoadFault, String) {
@@ -288,83 +286,4 @@ async fn a_component_is_compiled_once_whoever_uses_it() {
         host.deciders(&stage.config, service).await.unwrap();
     }
     assert_eq!(host.compilations(), Compilations { cached: 0, compiled: 1 });
-}
-
-#[tokio::test]
-async fn the_second_start_compiles_nothing() {
-    let stage = Stage::new(&Guest::new().build());
-    stage.host().load(&stage.config.plugins[0]).await.unwrap();
-    let second = stage.host();
-    second.load(&stage.config.plugins[0]).await.unwrap();
-    assert_eq!(second.compilations(), Compilations { cached: 1, compiled: 0 });
-}
-
-#[tokio::test]
-async fn a_changed_file_is_compiled_anew() {
-    let stage = Stage::new(&Guest::new().build());
-    stage.host().load(&stage.config.plugins[0]).await.unwrap();
-    fs::write(stage.file(), Guest::new().idleness("(call $sleep)").build()).unwrap();
-    let second = stage.host();
-    let loaded = second.load(&stage.config.plugins[0]).await.unwrap();
-    assert_eq!(loaded.decisions(), [Decision::Lifecycle, Decision::Idleness]);
-    assert_eq!(second.compilations(), Compilations { cached: 0, compiled: 1 });
-}
-
-#[tokio::test]
-async fn a_damaged_cache_is_compiled_anew() {
-    let stage = Stage::new(&Guest::new().build());
-    stage.host().load(&stage.config.plugins[0]).await.unwrap();
-    let entries = files_in(&stage.config.cache_dir);
-    assert!(!entries.is_empty());
-    for entry in entries {
-        fs::write(entry, "garbage").unwrap();
-    }
-    let second = stage.host();
-    second.load(&stage.config.plugins[0]).await.unwrap();
-    assert_eq!(second.compilations(), Compilations { cached: 0, compiled: 1 });
-}
-
-#[tokio::test]
-async fn the_cache_is_for_its_owner_alone() {
-    let stage = Stage::new(&Guest::new().build());
-    stage.host().load(&stage.config.plugins[0]).await.unwrap();
-    let mode = fs::metadata(&stage.config.cache_dir).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
-}
-
-#[tokio::test]
-async fn a_cache_folder_that_others_may_write_is_not_used() {
-    let stage = Stage::new(&Guest::new().build());
-    fs::create_dir(&stage.config.cache_dir).unwrap();
-    fs::set_permissions(&stage.config.cache_dir, fs::Permissions::from_mode(0o777)).unwrap();
-    let told = Told::listen();
-    stage.host().load(&stage.config.plugins[0]).await.unwrap();
-    assert_eq!(files_in(&stage.config.cache_dir), Vec::<PathBuf>::new());
-    let warnings = told.at(Level::WARN);
-    assert_eq!(warnings.len(), 1);
-    insta::assert_snapshot!(stage.without_paths(&warnings[0]), @"compiled plugins are not kept, so that each start of Dormouse compiles them anew: other users may write to `[FOLDER]/cache`, and could put other code there. Empty it and run `chmod go-w [FOLDER]/cache`, or set `cache_dir` to another folder");
-}
-
-#[tokio::test]
-async fn a_cache_folder_that_cannot_be_made_is_done_without() {
-    let stage = Stage::new(&Guest::new().build());
-    fs::write(&stage.config.cache_dir, "").unwrap();
-    let told = Told::listen();
-    stage.host().load(&stage.config.plugins[0]).await.unwrap();
-    let warnings = told.at(Level::WARN);
-    assert_eq!(warnings.len(), 1);
-    insta::assert_snapshot!(stage.without_paths(&warnings[0]), @"compiled plugins are not kept, so that each start of Dormouse compiles them anew: `[FOLDER]/cache/compiled-0.1.0` can't be used: Not a directory (os error 20). Set `cache_dir` to a folder that Dormouse may write");
-}
-
-/// The compiled components in a cache.
-fn files_in(cache: &Path) -> Vec<PathBuf> {
-    let mut folders = vec![cache.to_owned()];
-    let mut files = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let entry = entry.unwrap().path();
-            if entry.is_dir() { folders.push(entry) } else { files.push(entry) }
-        }
-    }
-    files
 }

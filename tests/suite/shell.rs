@@ -14,7 +14,7 @@ use dormouse::decide::{
     CallContext, Cause, Client, Deciders, Failure, FailureKind, Phase, Readiness, SleepVerdict,
     Verdict,
 };
-use dormouse::plugin::{Host, inspect};
+use dormouse::plugin::{Host, inspect_by};
 
 use crate::support::process::{KillAtEnd, Log, in_time, is_alive, until};
 
@@ -44,7 +44,7 @@ impl Bench {
     async fn with_config(scripts: &[(&str, &str)], toml: impl FnOnce(&str) -> String) -> Bench {
         let folder = tempfile::tempdir().unwrap();
         let config = config(folder.path(), scripts, toml);
-        let host = Host::new(&config).unwrap();
+        let host = crate::support::stage::host(&config);
         let deciders = host.deciders(&config, &config.services[0]).await.unwrap();
         Bench { folder, host, deciders }
     }
@@ -307,7 +307,8 @@ async fn a_hook_whose_answer_nobody_waits_for_is_ended_with_its_children() {
 #[tokio::test]
 async fn the_component_wants_hooks_and_nothing_else_of_the_outside() {
     let component = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/plugin/builtin/shell.wasm");
-    let inspection = inspect(&component).await.unwrap();
+    let compiler = crate::support::stage::compiler(config::CompileLimits::default());
+    let inspection = inspect_by(compiler, &component).await.unwrap();
     let ours = |name: &str| inspection.imports(&format!("dormouse:plugin/{name}"));
     assert!(ours("process") && ours("settings"));
     assert!(!ours("state") && !ours("log") && !ours("target"));

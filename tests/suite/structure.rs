@@ -21,7 +21,7 @@ const TABLE: [(&str, &[&str]); 9] = [
     ("lifecycle", &[]),
     ("decide", &[]),
     ("text", &[]),
-    ("config", &["text"]),
+    ("config", &["files", "text"]),
     ("telemetry", &["text"]),
     ("files", &[]),
     ("service", &["config", "decide", "files", "lifecycle"]),
@@ -80,6 +80,15 @@ fn only_the_plugin_host_names_wasmtime() {
         all().into_iter().partition(|source| source.module() == "plugin");
     assert_eq!(naming_wasmtime(&others), NOTHING);
     assert!(!naming_wasmtime(&host).is_empty(), "the rule sees nothing at all");
+}
+
+#[test]
+fn only_native_code_is_unsafe() {
+    let all = all();
+    let (native, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|source| source.path == "plugin/native.rs");
+    assert_eq!(naming(&others, |word| word == "unsafe" || word == "unsafe_code"), NOTHING);
+    assert_eq!(naming(&native, |word| word == "unsafe").len(), 1);
 }
 
 #[test]

@@ -82,20 +82,20 @@ async fn once(given: &Try, calls: &[Call], signals: &mut Signals) -> Result<Outc
         Some(path) => Some(script::read(path, source.clone()).map_err(Failure::BadConfig)?),
         None => None,
     };
-    let mut config = match &script {
+    let config = match &script {
         Some(script) => script.config.clone(),
         None => config_of(given, source)?,
     };
     // Gone when this function returns, whatever the plugin has put there.
     let folder = tempfile::tempdir()
         .map_err(|error| Complaint::new(format!("there is no temporary folder: {error}")))?;
-    config.state_dir = match &given.state_dir {
+    let state_dir = match &given.state_dir {
         Some(folder) => absolute(folder)?,
         None => folder.path().to_owned(),
     };
     let played = script.as_ref().and_then(|script| script.commands.clone());
     let played = played.map(|commands| commands.into_iter().map(of_script).collect());
-    let mut bench = Bench::new(config, played)
+    let mut bench = Bench::new(config, &state_dir, played)
         .map_err(|error| Complaint::new(format!("plugins can't be run: {error}")))?;
     let work = async {
         match &script {

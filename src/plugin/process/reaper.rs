@@ -43,7 +43,7 @@ fn owned() -> MutexGuard<'static, BTreeMap<u32, u32>> {
 
 /// The registration of a child, for as long as somebody may wait for it.
 #[derive(Debug)]
-pub(super) struct Owned(u32);
+pub(in crate::plugin) struct Owned(u32);
 
 impl Drop for Owned {
     fn drop(&mut self) {
@@ -63,7 +63,7 @@ impl Drop for Owned {
 /// # Errors
 ///
 /// If it can't be started.
-pub(super) fn spawn(command: &mut Command) -> io::Result<(Child, Owned)> {
+pub(in crate::plugin) fn spawn(command: &mut Command) -> io::Result<(Child, Owned)> {
     dormouse_child_limits::restore_open_files(command.as_std_mut());
     let _starting = STARTS.read().unwrap_or_else(PoisonError::into_inner);
     let child = command.spawn()?;

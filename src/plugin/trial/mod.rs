@@ -10,6 +10,7 @@ mod record;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -124,13 +125,19 @@ pub struct Trial {
 impl Bench {
     /// A bench for the plugin that makes every decision for the first service of `config`.
     ///
-    /// With `played`, commands are answered from it, and none is run.
+    /// State is kept in `state_dir`; the key of the cache, in that of the config. With `played`,
+    /// commands are answered from it, and none is run.
     ///
     /// # Errors
     ///
     /// If plugins can't be run on this machine.
-    pub fn new(config: Config, played: Option<Vec<PlayedCommand>>) -> Result<Bench, HostError> {
+    pub fn new(
+        config: Config,
+        state_dir: &Path,
+        played: Option<Vec<PlayedCommand>>,
+    ) -> Result<Bench, HostError> {
         let mut host = Host::new(&config)?;
+        host.keep_state_in(state_dir);
         let recorder = Arc::new(Recorder::new(played));
         host.recorder = Some(Arc::clone(&recorder));
         let service = config.services[0].clone();

@@ -5,6 +5,7 @@
     reason = "a test that fails here should fail loudly"
 )]
 
+pub(crate) mod bomb;
 pub(crate) mod command;
 pub(crate) mod guest;
 pub(crate) mod http;

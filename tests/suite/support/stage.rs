@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dormouse::config::{
-    Config, Decider, Grants, Limits, Listener, OnGateError, OnIdlenessError, Plugin, PluginId,
-    PluginSource, Service, Target, Wakes,
+    CompileLimits, Config, Decider, Grants, Limits, Listener, OnGateError, OnIdlenessError, Plugin,
+    PluginId, PluginSource, Service, Target, Wakes,
 };
 use dormouse::decide::{Client, Deciders};
-use dormouse::plugin::{Host, LoadError};
+use dormouse::plugin::{Compiler, Host, LoadError};
 
 /// A config whose service `s` has the plugin `p` for every decision that it exports.
 pub(crate) struct Stage {
@@ -45,7 +45,7 @@ impl Stage {
 
     /// A host for this config.
     pub(crate) fn host(&self) -> Host {
-        Host::new(&self.config).expect("the host should start here")
+        host(&self.config)
     }
 
     /// Who decides for the service, by a host of their own.
@@ -66,6 +66,16 @@ impl Stage {
     pub(crate) fn without_paths(&self, text: &str) -> String {
         text.replace(&self.folder.path().display().to_string(), "[FOLDER]")
     }
+}
+
+/// A host for `config`. Components are compiled by the program under test: this one is not Dormouse.
+pub(crate) fn host(config: &Config) -> Host {
+    Host::compiled_by(compiler(config.compile), config).expect("the host should start here")
+}
+
+/// A compiler with these limits.
+pub(crate) fn compiler(limits: CompileLimits) -> Compiler {
+    Compiler::at(env!("CARGO_BIN_EXE_dormouse"), limits)
 }
 
 /// A client.
@@ -97,6 +107,7 @@ fn config(folder: &Path, plugin: Plugin) -> Config {
         relay: dormouse::config::Relay::default(),
         state_dir: folder.join("state"),
         cache_dir: folder.join("cache"),
+        compile: CompileLimits::default(),
         services: vec![Service {
             name: "s".to_owned(),
             listen: vec![Listener { at: "127.0.0.1:1".parse().expect("an address"), target: None }],
