@@ -332,20 +332,6 @@ pub enum Problem {
         /// Its command, as an entry of `allow.exec`.
         command: String,
     },
-    /// A plugin may write where something is that it must not change.
-    WritableByPlugin {
-        /// The plugin.
-        plugin: String,
-        /// What it could change, for people.
-        what: Vec<String>,
-    },
-    /// A plugin may write around something that it could replace.
-    ReplaceableByPlugin {
-        /// The plugin.
-        plugin: String,
-        /// What it could replace, for people.
-        what: Vec<String>,
-    },
     /// A plugin that no service names.
     UnusedPlugin {
         /// The plugin.
@@ -368,7 +354,6 @@ impl Fault {
     pub fn severity(&self) -> Severity {
         match self.problem {
             Problem::UnusedPlugin { .. }
-            | Problem::ReplaceableByPlugin { .. }
             | Problem::NotGranted { .. }
             | Problem::SameServer { .. }
             | Problem::EphemeralPort { .. } => Severity::Warning,

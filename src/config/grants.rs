@@ -1,8 +1,8 @@
 //! Grants: `[plugins.NAME.allow]`, what a plugin may do outside its sandbox.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 
-use super::fault::{Fault, Problem, Span};
+use super::fault::{Fault, Problem};
 use super::reach::{self, ReachMistake};
 use super::reader::{Table, Value};
 use super::values::{Folder, ProgramMistake};
@@ -11,24 +11,14 @@ use super::{FolderGrant, Grants, commands, http_grant};
 /// What the table looks like.
 pub(super) const EXAMPLE: &str = "a table, such as `{ exec = [\"/usr/bin/docker\"] }`";
 
-/// `allow`: one line a grant. The folders of `write` come back with their places as well.
-pub(super) fn read(
-    mut table: Table<'_>,
-    folder: &Folder,
-    faults: &mut Vec<Fault>,
-) -> (Grants, Vec<(PathBuf, Span)>) {
+/// `allow`: one line a grant.
+pub(super) fn read(mut table: Table<'_>, folder: &Folder, faults: &mut Vec<Fault>) -> Grants {
     let exec = |value: &Value<'_>, faults: &mut Vec<Fault>| commands::grant(value, folder, faults);
     let mut servers = Vec::new();
     let http = |value: &Value<'_>, faults: &mut Vec<Fault>| {
         http_grant::grant(value, folder, &mut servers, faults)
     };
     let folders = |value: &Value<'_>, faults: &mut Vec<Fault>| opened(value, folder, faults);
-    let mut places = Vec::new();
-    let written = |value: &Value<'_>, faults: &mut Vec<Fault>| {
-        let grant = opened(value, folder, faults)?;
-        places.push((grant.path.clone(), value.place.clone()));
-        Some(grant)
-    };
     let mut grants = Grants {
         exec: list(table.take("exec"), "`[\"/usr/bin/docker\"]`", exec, faults),
         env: list(table.take("env"), "`[\"HOME\"]`", variable, faults),
@@ -37,12 +27,12 @@ pub(super) fn read(
         udp: list(table.take("udp"), REACH, by_tcp_or_udp, faults),
         wake_on_lan: list(table.take("wake_on_lan"), "`[\"192.168.1.255\"]`", broadcast, faults),
         read: list(table.take("read"), FOLDERS, folders, faults),
-        write: list(table.take("write"), FOLDERS, written, faults),
+        write: list(table.take("write"), FOLDERS, folders, faults),
     };
     // A guest finds a folder by its path, so each is there once, with all that is granted.
     grants.read.retain(|read| !grants.write.iter().any(|write| write.path == read.path));
     table.finish(faults);
-    (grants, places)
+    grants
 }
 
 const REACH: &str = "`[\"192.168.1.5:22\"]`";

@@ -32,7 +32,6 @@ mod syntax;
 pub mod trial;
 mod values;
 mod wording;
-mod writable;
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -59,7 +58,6 @@ use reader::{Table, Value};
 use service::Services;
 use toml::de::DeTable;
 use values::Folder;
-use writable::Paths;
 
 /// An example of the table `relay`.
 const RELAY: &str = "a table, such as `{ memory = \"256MiB\" }`";
@@ -243,11 +241,7 @@ fn understand(
     let read = services.read(table.take("services"), &mut plugins, faults);
     let (services, routes) = (read, services.routes);
     table.finish(faults);
-    let writable = plugins.take_writable();
     let plugins = plugins.finish(faults);
-    let (state, cache) = (state_dir.as_deref(), cache_dir.as_deref());
-    let paths = Paths { config: path, state_dir: state, cache_dir: cache, plugins: &plugins };
-    writable::check(&writable, &paths, faults);
     routes::find_loops(&routes, machine, faults);
     let is_good = !faults.iter().any(|fault| fault.severity() == Severity::Error);
     if depth == Depth::Surroundings && is_good {

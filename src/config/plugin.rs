@@ -9,7 +9,6 @@ use super::limits;
 use super::reader::{Table, Value};
 use super::settings;
 use super::values::{self, Folder};
-use super::writable::WriteGrant;
 use super::{Grants, Limits, Plugin, PluginId, PluginSource};
 
 /// The components in the binary: `wasm = "builtin:NAME"`.
@@ -24,7 +23,6 @@ const PLUGIN: &str = "`[plugins.NAME]` with `wasm = \"FILE.wasm\"`";
 pub(super) struct Plugins {
     declared: Vec<Declared>,
     used: Vec<Plugin>,
-    writable: Vec<WriteGrant>,
 }
 
 struct Declared {
@@ -51,7 +49,7 @@ impl Plugins {
         folder: &Folder,
         faults: &mut Vec<Fault>,
     ) -> Plugins {
-        let mut plugins = Plugins { declared: Vec::new(), used: Vec::new(), writable: Vec::new() };
+        let mut plugins = Plugins { declared: Vec::new(), used: Vec::new() };
         let Some(value) = value else { return plugins };
         let table = Table::of(&value, "plugins".into(), value.place.clone(), PLUGIN, faults);
         for (name, place, value) in table.iter().flat_map(Table::entries) {
@@ -61,7 +59,7 @@ impl Plugins {
             }
             let section = format!("plugins.{name}");
             let read = Table::of(&value, section, place.clone(), PLUGIN, faults)
-                .and_then(|table| plugin(name, table, folder, &mut plugins.writable, faults));
+                .and_then(|table| plugin(name, table, folder, faults));
             let (plugin, hooks) = read.unzip();
             let (name, hooks) = (name.to_owned(), hooks.flatten());
             plugins.declared.push(Declared { name, place, plugin, hooks, used_as: None });
@@ -101,11 +99,6 @@ impl Plugins {
         PluginId(self.used.len() - 1)
     }
 
-    /// The folders that plugins may write.
-    pub(super) fn take_writable(&mut self) -> Vec<WriteGrant> {
-        std::mem::take(&mut self.writable)
-    }
-
     /// Those that are used. Warns of the others, unless one of them may be what a reference meant
     /// that leads nowhere.
     pub(super) fn finish(self, faults: &mut Vec<Fault>) -> Vec<Plugin> {
@@ -142,7 +135,6 @@ fn plugin(
     name: &str,
     mut table: Table<'_>,
     folder: &Folder,
-    writable: &mut Vec<WriteGrant>,
     faults: &mut Vec<Fault>,
 ) -> Option<(Plugin, Option<Hooks>)> {
     let source = table.require(
@@ -173,10 +165,7 @@ fn plugin(
         |value, faults| {
             let section = format!("{section}.allow");
             let table = Table::of(value, section, value.place.clone(), grants::EXAMPLE, faults)?;
-            let (grants, folders) = grants::read(table, folder, faults);
-            let grant = |(path, place)| WriteGrant { plugin: name.to_owned(), path, place };
-            writable.extend(folders.into_iter().map(grant));
-            Some(grants)
+            Some(grants::read(table, folder, faults))
         },
         faults,
     );

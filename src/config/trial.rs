@@ -103,7 +103,7 @@ pub fn from_flags(source: PluginSource, flags: &TrialFlags) -> Result<Config, Fa
         let folder = Folder::new(Path::new("."));
         let bad_folder = |reason| faults.push(Fault::of(Problem::BadFolder { reason }));
         let folder = folder.map_err(bad_folder).ok()?;
-        Some(grants::read(table, &folder, faults).0)
+        Some(grants::read(table, &folder, faults))
     })?;
     plugin.limits = lines("--limits", &flags.limits.join("\n"), limits::read)?;
     if let Some(text) = &flags.settings {

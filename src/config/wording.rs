@@ -143,20 +143,6 @@ impl Problem {
             Problem::NotGranted { plugin, hook, .. } => {
                 format!("plugin `{}` may not run its hook `{hook}`", shown(plugin))
             }
-            Problem::WritableByPlugin { plugin, what } => {
-                format!(
-                    "the plugin `{}` could change {}",
-                    shown(plugin),
-                    escaped(&either(what, "and"))
-                )
-            }
-            Problem::ReplaceableByPlugin { plugin, what } => {
-                format!(
-                    "the plugin `{}` could replace {}",
-                    shown(plugin),
-                    escaped(&either(what, "and"))
-                )
-            }
             Problem::UnusedPlugin { name } => {
                 format!("no service uses the plugin `{}`", shown(name))
             }
@@ -192,9 +178,6 @@ impl Problem {
             Problem::NoLifecycle { .. } => Some("neither `hooks` nor `lifecycle`".into()),
             Problem::TwoDeciders { decision, .. } => Some(format!("both would {decision}")),
             Problem::NotGranted { .. } => Some("not in `allow.exec`".into()),
-            Problem::WritableByPlugin { .. } | Problem::ReplaceableByPlugin { .. } => {
-                Some("it may write this folder".into())
-            }
             Problem::UnusedPlugin { .. } => Some("not loaded".into()),
             Problem::NotFound
             | Problem::NoneFound { .. }
@@ -364,15 +347,6 @@ impl Problem {
                  grant",
                 shown(command)
             ),
-            Problem::WritableByPlugin { .. } => {
-                "grant a folder that has nothing but the files of this plugin in it, such as \
-                 `\"./data\"`"
-                    .into()
-            }
-            Problem::ReplaceableByPlugin { .. } => {
-                "grant folders that are not within each other, such as `\"./data\"` and `\"./certs\"`"
-                    .into()
-            }
             Problem::UnusedPlugin { name } => format!(
                 "name it in a service, for example `lifecycle = \"{name}\"` or `gate = \"{name}\"`, \
                  or delete it"

@@ -606,53 +606,6 @@ fn an_unused_plugin_is_a_warning() {
     snapshot!(check(&(service_with("") + "[plugins.vm]\nwasm = \"vm.wasm\"\n")));
 }
 
-/// A plugin `vm` with this `allow`, and whatever else.
-fn plugin_with(allow: &str, more: &str) -> String {
-    service_with("gate = \"vm\"")
-        + &format!("[plugins.vm]\nwasm = \"plugins/vm.wasm\"\nallow = {{ {allow} }}\n{more}")
-}
-
-#[test]
-fn a_plugin_may_not_write_what_dormouse_and_its_hooks_are_made_of() {
-    let config = "state_dir = \"./kept/state\"\ncache_dir = \"./cache\"\n".to_owned()
-        + &plugin_with(
-            "write = [\".\", \"./kept\", \"./cache/compiled\", \"./plugins\", \"./bin\"], \
-             exec = [\"./bin/tool\"]",
-            "",
-        );
-    snapshot!(check(&config));
-}
-
-#[test]
-fn a_folder_to_write_around_another_grant_is_a_warning() {
-    let folder = Folder::with_config(
-        &(service_with("gate = \"vm\"\nidleness = \"other\"")
-            + "[plugins.vm]\nwasm = \"builtin:shell\"\n\
-               allow = { write = [\"./data\"], read = [\"./data/certs\"] }\n\
-               [plugins.other]\nwasm = \"builtin:shell\"\n\
-               allow = { write = [\"./data\"], http = [\"unix:data/run/docker.sock\"] }\n"),
-    );
-    let read = config::read(&folder.path().join("dormouse.toml"));
-    let faults = match read {
-        Ok((_, warnings)) => warnings,
-        Err(faults) => faults,
-    };
-    let warnings = faults.iter().filter(|fault| fault.severity() == Severity::Warning);
-    let warnings: Vec<String> = warnings.map(|fault| fault.problem.title()).collect();
-    let shown = folder.path().display().to_string();
-    snapshot!(warnings.join("\n").replace(&shown, "[FOLDER]"));
-}
-
-#[test]
-fn a_link_to_a_folder_to_write_is_the_folder_itself() {
-    let config =
-        "state_dir = \"./link/state\"\n".to_owned() + &plugin_with("write = [\"./data\"]", "");
-    let folder = Folder::with_config(&config);
-    std::fs::create_dir(folder.path().join("data")).expect("a folder");
-    std::os::unix::fs::symlink("data", folder.path().join("link")).expect("a link");
-    snapshot!(folder.dormouse(&["check"]));
-}
-
 #[test]
 fn a_wrong_plugin_is_told() {
     let config = service_with("gate = \"vm\"")

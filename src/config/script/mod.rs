@@ -113,7 +113,7 @@ fn understand(
         |value, faults| {
             let place = value.place.clone();
             let table = Table::of(value, "allow".into(), place, grants::EXAMPLE, faults)?;
-            Some(grants::read(table, &folder, faults).0)
+            Some(grants::read(table, &folder, faults))
         },
         faults,
     );
