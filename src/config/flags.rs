@@ -68,7 +68,9 @@ fn understand(flags: &Flags, faults: &mut Vec<Fault>) -> Option<Config> {
     };
     routes::find_loops(&[route], &Machine::local(), faults);
     let service = service::plain(NAME, listen, target, PluginId(0), cooldown?);
-    Some(of_one(service, plugin::shell(NAME, &hooks?)))
+    let config = of_one(service, plugin::shell(NAME, &hooks?));
+    faults.extend(super::unsafe_folder(&config.state_dir, None));
+    Some(config)
 }
 
 /// The config of one service, whose only plugin is this one.
