@@ -5,13 +5,14 @@ use std::path::Path;
 use dormouse::config::{PluginId, PluginSource};
 use serde_json::{Value, json};
 
-use super::stage::{Stage, plugin};
+use super::stage::{Stage, plugin, share_cache};
 
 /// A config in which `component` decides what it can, and the shell plugin the rest. It is compiled
 /// once for all stages: in some languages that takes seconds.
 pub(crate) fn stage(component: &[u8], settings: Value) -> Stage {
     let mut stage = Stage::new(component);
     stage.config.cache_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("conformance");
+    share_cache(&stage.config.state_dir);
     stage.plugin().settings = settings;
     let mut shell = plugin("shell", Path::new(""));
     shell.source = PluginSource::Builtin("shell");

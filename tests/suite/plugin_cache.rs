@@ -100,10 +100,26 @@ async fn an_entry_of_another_component_is_refused() {
 }
 
 #[tokio::test]
-async fn an_entry_under_another_key_is_refused() {
-    let (stage, _) = kept().await;
-    fs::write(stage.config.state_dir.join("cache.key"), [7; 32]).unwrap();
-    is_refused(&stage, "was not written by this Dormouse").await;
+async fn another_key_has_entries_of_its_own() {
+    let (mut stage, _) = kept().await;
+    let first = stage.config.state_dir.clone();
+    stage.config.state_dir = stage.folder.path().join("other");
+    assert_eq!(loaded(&stage).await, (ONE_COMPILED, Vec::new()));
+    assert_eq!(loaded(&stage).await, (ONE_CACHED, Vec::new()));
+    stage.config.state_dir = first;
+    assert_eq!(loaded(&stage).await, (ONE_CACHED, Vec::new()));
+}
+
+#[tokio::test]
+async fn an_entry_that_was_written_under_another_key_is_refused() {
+    let (mut stage, entry) = kept().await;
+    let first = stage.config.state_dir.clone();
+    stage.config.state_dir = stage.folder.path().join("other");
+    loaded(&stage).await;
+    let others = files_in(&stage.config.cache_dir);
+    fs::copy(others.iter().find(|file| **file != entry).unwrap(), &entry).unwrap();
+    stage.config.state_dir = first;
+    is_refused(&stage, "is damaged, or was not written by this Dormouse").await;
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 //! What an entry says is run as native code, unchecked. So nobody but root and this user may write to
 //! the folder or to a folder on the way to it, and each entry is authenticated: it begins with an
 //! HMAC-SHA256 under a key that is kept in `state_dir` ([`key`]). An entry has the name of what it
-//! is: a sum of the component's bytes, the compiler's version and settings, and the machine. A file
-//! that changes, or another version of Dormouse, gets an entry of its own.
+//! is: a sum of the component's bytes, the compiler's version and settings, the machine, and the key.
+//! A file that changes, or another version of Dormouse, gets an entry of its own.
 //!
 //! Without a folder and a key that are safe there is no cache, and a warning.
 
@@ -15,7 +15,7 @@ mod key;
 use std::fmt::Display;
 use std::fs::File;
 use std::hash::{Hash as _, Hasher};
-use std::io::{self, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -100,7 +100,7 @@ impl Cache {
 
     /// The code of the component with this sum. An entry that can't be used is removed.
     pub(super) fn get(&self, component: &Sum) -> Option<Native> {
-        let name = self.name(component);
+        let name = self.name(component).ok()?;
         match self.read(&name) {
             Ok(native) => {
                 self.cached.fetch_add(1, Ordering::Relaxed);
@@ -117,14 +117,14 @@ impl Cache {
     /// Keeps `code` for the component with this sum.
     pub(super) fn put(&self, component: &Sum, code: &[u8]) {
         self.compiled.fetch_add(1, Ordering::Relaxed);
-        let kept = self.write(&self.name(component), code).and_then(|()| {
-            let name = self.name(component);
-            bounds::keep(&self.folder, &name).map_err(io::Error::from)
+        let kept = self.name(component).and_then(|name| {
+            self.write(&name, code)?;
+            Ok(bounds::keep(&self.folder, &name)?)
         });
         if let Err(error) = kept {
             tracing::warn!(
                 "a compiled plugin is not kept, so that the next start of Dormouse compiles it anew: \
-                 `{}` can't be written: {error}. Set `cache_dir` to a folder that Dormouse may write",
+                 `{}` {error}. Set `cache_dir` to a folder that Dormouse may write",
                 self.place.display()
             );
         }
@@ -133,7 +133,9 @@ impl Cache {
     /// Removes the entry for the component with this sum, which wasmtime refuses.
     pub(super) fn discard(&self, component: &Sum, reason: &str) {
         self.cached.fetch_sub(1, Ordering::Relaxed);
-        self.remove(&self.name(component), &format!("is refused by wasmtime ({reason})"));
+        if let Ok(name) = self.name(component) {
+            self.remove(&name, &format!("is refused by wasmtime ({reason})"));
+        }
     }
 
     fn remove(&self, name: &str, reason: &dyn Display) {
@@ -146,13 +148,14 @@ impl Cache {
         );
     }
 
-    fn name(&self, component: &Sum) -> String {
-        let name: Sum = Sha256::new()
-            .chain_update(component)
-            .chain_update(self.compatibility)
-            .finalize()
-            .into();
-        text::hex(&name)
+    /// The name of an entry, which depends on the key as well: two Dormice with a folder in common and
+    /// keys of their own do not remove each other's entries.
+    fn name(&self, component: &Sum) -> Result<String, EntryError> {
+        let mut name = self.keyed()?;
+        name.update(b"name");
+        name.update(component);
+        name.update(&self.compatibility);
+        Ok(text::hex(&name.finalize().into_bytes()))
     }
 
     fn read(&self, name: &str) -> Result<Native, EntryError> {
@@ -175,7 +178,8 @@ impl Cache {
         Ok(Native::from_verified_entry(bytes, HEADER))
     }
 
-    fn write(&self, name: &str, code: &[u8]) -> io::Result<()> {
+    fn write(&self, name: &str, code: &[u8]) -> Result<(), EntryError> {
+        let mac = self.authentication(name, code)?.finalize().into_bytes();
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let unfinished = format!("{UNFINISHED}{}-{number}", std::process::id());
         let _ = unlinkat(&self.folder, &unfinished, AtFlags::empty());
@@ -183,25 +187,29 @@ impl Cache {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::RUSR | Mode::WUSR;
         let mut file = File::from(openat(&self.folder, &unfinished, flags, mode)?);
-        let mac = self.authentication(name, code).map_err(|error| io::Error::other(error.to_string()))?;
         let written = file
             .write_all(MAGIC)
-            .and_then(|()| file.write_all(&mac.finalize().into_bytes()))
+            .and_then(|()| file.write_all(&mac))
             .and_then(|()| file.write_all(code))
             .and_then(|()| Ok(renameat(&self.folder, &unfinished, &self.folder, name)?));
         if written.is_err() {
             let _ = unlinkat(&self.folder, &unfinished, AtFlags::empty());
         }
-        written
+        written.map_err(EntryError::Io)
     }
 
     /// Over the name and the code. The name has a fixed length.
     fn authentication(&self, name: &str, code: &[u8]) -> Result<Hmac<Sha256>, EntryError> {
-        let mac = Hmac::<Sha256>::new_from_slice(&self.key);
-        let mut mac = mac.map_err(|_| EntryError::Damaged("has no key"))?;
+        let mut mac = self.keyed()?;
+        mac.update(b"code");
         mac.update(name.as_bytes());
         mac.update(code);
         Ok(mac)
+    }
+
+    fn keyed(&self) -> Result<Hmac<Sha256>, EntryError> {
+        // HMAC takes keys of any length.
+        Hmac::new_from_slice(&self.key).map_err(|_| EntryError::Damaged("has no key"))
     }
 }
 

@@ -21,6 +21,7 @@ fn asking(folder: &Path, script: &str) -> Child {
         .current_dir(folder)
         // One for all of these tests, so that the shell plugin is compiled once.
         .env("CACHE_DIRECTORY", Path::new(env!("CARGO_TARGET_TMPDIR")).join("cache"))
+        .env("STATE_DIRECTORY", Path::new(env!("CARGO_TARGET_TMPDIR")).join("state"))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()

@@ -2,6 +2,7 @@
 
 #![allow(clippy::expect_used, reason = "a test that fails here should fail loudly")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -76,6 +77,17 @@ pub(crate) fn host(config: &Config) -> Host {
 /// A compiler with these limits.
 pub(crate) fn compiler(limits: CompileLimits) -> Compiler {
     Compiler::at(env!("CARGO_BIN_EXE_dormouse"), limits)
+}
+
+/// Gives `state_dir` the key of the cache that many tests share: entries are found by their key.
+pub(crate) fn share_cache(state_dir: &Path) {
+    let file = state_dir.join("cache.key");
+    if file.exists() {
+        return;
+    }
+    std::fs::create_dir_all(state_dir).expect("a folder for the state");
+    std::fs::write(&file, [7; 32]).expect("a key");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).expect("a mode");
 }
 
 /// A client.

@@ -10,6 +10,8 @@ use std::thread;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::support::stage::share_cache;
+
 use super::{MARK, Scene};
 
 /// A running Dormouse. It is killed when it is dropped.
@@ -25,6 +27,7 @@ pub(crate) struct Dormouse<'a> {
 impl<'a> Dormouse<'a> {
     /// Runs `command`, which is Dormouse or becomes it, in the scene's folder.
     pub(crate) fn run(scene: &'a Scene, command: &mut Command) -> Dormouse<'a> {
+        share_cache(&scene.path("state"));
         let mut child = command
             .current_dir(scene.path(""))
             .env(MARK, scene.path(""))
