@@ -356,6 +356,8 @@ pub enum Problem {
         reason: String,
         /// A command that would change it.
         remedy: Option<String>,
+        /// How bad it is.
+        severity: Severity,
     },
     /// A plugin that no service names.
     UnusedPlugin {
@@ -382,7 +384,7 @@ impl Fault {
             | Problem::NotGranted { .. }
             | Problem::SameServer { .. }
             | Problem::EphemeralPort { .. } => Severity::Warning,
-            Problem::Overlap { severity, .. } => severity,
+            Problem::Overlap { severity, .. } | Problem::UnsafeFolder { severity, .. } => severity,
             _ => Severity::Error,
         }
     }

@@ -12,7 +12,7 @@ use super::machine::Machine;
 use super::routes::{self, Route};
 use super::values::{self, Folder, YEAR};
 use super::{
-    CompileLimits, Config, DRAIN, Faults, Plugin, PluginId, Relay, Service, Target, plugin, service,
+    CompileLimits, Config, DRAIN, Depth, Faults, Plugin, PluginId, Relay, Service, Target, plugin, service,
 };
 
 /// The name of the service that the flags describe.
@@ -69,7 +69,7 @@ fn understand(flags: &Flags, faults: &mut Vec<Fault>) -> Option<Config> {
     routes::find_loops(&[route], &Machine::local(), faults);
     let service = service::plain(NAME, listen, target, PluginId(0), cooldown?);
     let config = of_one(service, plugin::shell(NAME, &hooks?));
-    faults.extend(super::unsafe_folder(&config.state_dir, None));
+    faults.extend(super::unsafe_folder(&config.state_dir, None, Depth::Text));
     Some(config)
 }
 

@@ -53,7 +53,7 @@ pub use render::{Faults, message};
 pub use values::{DurationMistake, ProgramMistake};
 pub use wording::EXAMPLE;
 
-use crate::files::access;
+use crate::files::access::{self, AccessError};
 
 use folders::Surroundings;
 use machine::Machine;
@@ -266,17 +266,21 @@ fn understand(
         services,
         plugins,
     };
-    faults.extend(unsafe_folder(&config.state_dir, place_of_state));
+    faults.extend(unsafe_folder(&config.state_dir, place_of_state, depth));
     overlaps::find(&config, path, tree.get_ref(), &folder, faults);
     Some(config)
 }
 
 /// `state_dir` holds the records of processes that Dormouse ends, and the key of its cache: an error
-/// if others may write to it.
-fn unsafe_folder(state_dir: &Path, place: Option<Span>) -> Option<Fault> {
+/// if others may write to it. Root may check the config of a service that runs as another user.
+fn unsafe_folder(state_dir: &Path, place: Option<Span>, depth: Depth) -> Option<Fault> {
     let error = access::check_shared(state_dir).err()?;
+    let is_of_service = depth == Depth::Surroundings
+        && matches!(error, AccessError::Foreign(_))
+        && rustix::process::geteuid().is_root();
+    let severity = if is_of_service { Severity::Warning } else { Severity::Error };
     let (reason, remedy) = (error.to_string(), error.remedy());
-    let problem = Problem::UnsafeFolder { key: "state_dir", reason, remedy };
+    let problem = Problem::UnsafeFolder { key: "state_dir", reason, remedy, severity };
     Some(Fault { place, problem })
 }
 

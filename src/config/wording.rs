@@ -323,8 +323,7 @@ impl Problem {
                 match remedy {
                     Some(remedy) => format!("run {}, or {folder}", shown(remedy)),
                     None => format!(
-                        "{folder}; if it belongs to the user of the service, run this command as \
-                         that user"
+                        "{folder}; if that user is the one of the service, run Dormouse as that user"
                     ),
                 }
             }
