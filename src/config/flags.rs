@@ -12,7 +12,8 @@ use super::machine::Machine;
 use super::routes::{self, Route};
 use super::values::{self, Folder, YEAR};
 use super::{
-    CompileLimits, Config, DRAIN, Depth, Faults, Plugin, PluginId, Relay, Service, Target, plugin, service,
+    CompileLimits, Config, DRAIN, Depth, Faults, Plugin, PluginId, Relay, Service, Target, plugin,
+    service,
 };
 
 /// The name of the service that the flags describe.

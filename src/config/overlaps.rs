@@ -188,7 +188,8 @@ fn hooks_of(plugin: &Plugin) -> impl Iterator<Item = &str> {
 /// Folders of other grants. Of two `write` grants, the later one is reported.
 fn others(config: &Config, grants: &[Grant<'_>], number: usize) -> Vec<Precious> {
     let grant = &grants[number];
-    let warning = |what: String, path: PathBuf| Precious { what, path, severity: Severity::Warning };
+    let warning =
+        |what: String, path: PathBuf| Precious { what, path, severity: Severity::Warning };
     let mut all = Vec::new();
     for earlier in &grants[..number] {
         let is_same = earlier.plugin == grant.plugin && earlier.path == grant.path;

@@ -59,9 +59,15 @@ mod tests {
 
     #[test]
     fn a_group_is_private_if_only_root_and_the_user_are_in_it() {
-        for (group, expected) in
-            [(1000, true), (0, true), (51, true), (1001, false), (50, false), (1002, false), (7, false)]
-        {
+        for (group, expected) in [
+            (1000, true),
+            (0, true),
+            (51, true),
+            (1001, false),
+            (50, false),
+            (1002, false),
+            (7, false),
+        ] {
             assert_eq!(is_private_by(ACCOUNTS, GROUPS, group, 1000), expected, "{group}");
         }
         assert!(!is_private_by("", "", 1000, 1000));

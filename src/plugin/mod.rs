@@ -85,8 +85,8 @@ use self::state_store::StateStore;
 use self::trial::Recorder;
 use self::watch::Watched;
 
-pub(crate) use self::compile::{WORD as COMPILE_WORD, run_child as run_compiler};
 pub use self::compile::{CompileError, Compiler};
+pub(crate) use self::compile::{WORD as COMPILE_WORD, run_child as run_compiler};
 pub use self::counters::{Counts, PluginCounts};
 pub use self::error::{HostError, LoadError, LoadFault};
 pub use self::exports::Loaded;
@@ -241,7 +241,10 @@ impl Host {
     /// How the components that were loaded came to their native code. Without a cache, nothing is
     /// counted.
     pub fn compilations(&self) -> Compilations {
-        self.loader.cache.as_ref().map_or(Compilations { cached: 0, compiled: 0 }, |cache| cache.counts())
+        self.loader
+            .cache
+            .as_ref()
+            .map_or(Compilations { cached: 0, compiled: 0 }, |cache| cache.counts())
     }
 
     /// Ends the commands that plugins have run and that still run, and waits for their end: SIGTERM

@@ -7,8 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use dormouse::config::{
-    self, CompileLimits, Config, Decider, ExecGrant, FolderGrant, Listener, OnGateError, OnIdlenessError,
-    PluginId, PluginSource, Reach, Severity, Target, Wakes,
+    self, CompileLimits, Config, Decider, ExecGrant, FolderGrant, Listener, OnGateError,
+    OnIdlenessError, PluginId, PluginSource, Reach, Severity, Target, Wakes,
 };
 
 use crate::support::command::Folder;

@@ -59,8 +59,7 @@ fn is_error(grants: &str, rest: &str, what: &str) {
 fn is_warning(grants: &str, rest: &str, what: &str) {
     let said = said(grants, rest);
     let found = said.iter().any(|(severity, title)| {
-        *severity == Severity::Warning
-            && title.contains(&format!("may be able to change {what}"))
+        *severity == Severity::Warning && title.contains(&format!("may be able to change {what}"))
     });
     assert!(found, "{grants}: {said:?}");
     assert!(said.iter().all(|(severity, _)| *severity == Severity::Warning), "{said:?}");

@@ -146,8 +146,7 @@ async fn is_gone(pid: &Path) {
     let pid = fs::read_to_string(pid).unwrap();
     let status = PathBuf::from(format!("/proc/{}/stat", pid.trim()));
     // A zombie is gone as far as it matters.
-    let gone =
-        || fs::read_to_string(&status).map_or(true, |text| text.contains(") Z "));
+    let gone = || fs::read_to_string(&status).map_or(true, |text| text.contains(") Z "));
     until(gone).await;
 }
 
@@ -239,8 +238,11 @@ fn child_of(pid: u32) -> Option<PathBuf> {
 async fn a_file_that_compiles_for_ever_holds_up_no_other() {
     let mut stage = Stage::new(&Guest::new().build());
     let other = stage.folder.path().join("q.wasm");
-    fs::write(&other, Guest::new().readiness("(call $ready_at (i32.const 0) (i32.const 0))").build())
-        .unwrap();
+    fs::write(
+        &other,
+        Guest::new().readiness("(call $ready_at (i32.const 0) (i32.const 0))").build(),
+    )
+    .unwrap();
     let mut second = crate::support::stage::plugin("q", &other);
     second.limits = stage.plugin().limits.clone();
     stage.config.plugins.push(second);

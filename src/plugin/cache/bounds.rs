@@ -54,7 +54,7 @@ fn entries(folder: &OwnedFd) -> Result<Vec<Entry>, Errno> {
         }
         // Another process may have removed it.
         if let Ok(found) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-            let used = (i64::from(found.st_mtime), found.st_mtime_nsec.try_into().unwrap_or(0));
+            let used = (found.st_mtime, i64::try_from(found.st_mtime_nsec).unwrap_or(0));
             let bytes = u64::try_from(found.st_size).unwrap_or(0);
             entries.push(Entry { name: name.to_owned(), bytes, used });
         }
@@ -94,8 +94,12 @@ mod tests {
     #[test]
     fn what_was_used_least_recently_goes_first() {
         let third = MAX_BYTES / 3;
-        let entries =
-            vec![entry("a", third, 5), entry("b", third, 1), entry("c", third, 9), entry("d", third, 7)];
+        let entries = vec![
+            entry("a", third, 5),
+            entry("b", third, 1),
+            entry("c", third, 9),
+            entry("d", third, 7),
+        ];
         assert_eq!(superfluous(entries.clone(), "c", 10), ["b"]);
         assert_eq!(superfluous(entries, "b", 10), ["a"], "the newest stays");
         assert_eq!(superfluous(vec![entry("a", 2 * MAX_BYTES, 1)], "a", 1), [""; 0]);

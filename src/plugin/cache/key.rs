@@ -34,7 +34,10 @@ impl fmt::Display for KeyError {
         f.write_str("there is no key for them: ")?;
         match self {
             KeyError::Folder(error) => {
-                write!(f, "{error}, and could read or replace the key. Set `state_dir` to a folder")?;
+                write!(
+                    f,
+                    "{error}, and could read or replace the key. Set `state_dir` to a folder"
+                )?;
                 f.write_str(" of the user that Dormouse runs as")
             }
             KeyError::File(file, error) => {

@@ -84,9 +84,7 @@ impl Cache {
                 cached: AtomicUsize::new(0),
                 compiled: AtomicUsize::new(0),
             }),
-            Err(error) => {
-                without(&in_words(&AccessError::Unusable(place, error.into())))
-            }
+            Err(error) => without(&in_words(&AccessError::Unusable(place, error.into()))),
         }
     }
 

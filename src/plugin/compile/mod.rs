@@ -92,7 +92,8 @@ impl Compiler {
         let mut command = self.command(program);
         // The child is registered before the reaper of orphans could take its exit status.
         let (mut child, _owned) = reaper::spawn(&mut command).map_err(CompileError::Start)?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(mut stdin), Some(stdout), Some(stderr)) = (stdin, stdout, stderr) else {
             return Err(CompileError::NoProgram);
         };

@@ -232,10 +232,7 @@ mod tests {
     }
 
     /// What is sent of `frames` under an announced length, and what was reported.
-    async fn sent(
-        frames: Vec<Frame<Bytes>>,
-        length: Option<u64>,
-    ) -> (Vec<u8>, Option<BodyError>) {
+    async fn sent(frames: Vec<Frame<Bytes>>, length: Option<u64>) -> (Vec<u8>, Option<BodyError>) {
         let report = BodyReport::default();
         let mut outgoing = Outgoing::new(body(frames), length, &report);
         let mut bytes = Vec::new();

@@ -306,8 +306,23 @@ fn tricks() -> Vec<Trick> {
     let length = SECOND.len().to_string();
     let mut tricks = Vec::new();
     let methods = [
-        "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "get",
-        "Get", "GETS", "FOO", "PRI", "POST /admin", "GET\r\nx: y", "",
+        "GET",
+        "HEAD",
+        "POST",
+        "PUT",
+        "DELETE",
+        "CONNECT",
+        "OPTIONS",
+        "TRACE",
+        "PATCH",
+        "get",
+        "Get",
+        "GETS",
+        "FOO",
+        "PRI",
+        "POST /admin",
+        "GET\r\nx: y",
+        "",
     ];
     for method in methods {
         tricks.push(trick(method, "/vm/1"));
@@ -317,13 +332,45 @@ fn tricks() -> Vec<Trick> {
         tricks.push(trick(method, "/vm/1").header("content-length", &length));
     }
     for path in [
-        "", "/", "/vm", "/vm/", "/vm/1?a=b", "/vm/1?a=/../b", "/vm/1?//", "/vm//1", "//vm/1",
-        "//admin/vm/1", "/vm/../admin", "/vm/./1", "/vm/%2e%2e/admin", "/vm/..%2fadmin",
-        "/vm/%252e%252e/admin", "/vm/..;/admin", "/vm;/1", "/vm%2f1", "/vm/1#frag", "/vm/1#/../..",
-        "/vm/1?a#b", "/vm/1%23x", "/vm/1%0d%0aX:%20y", "/vm/1%00", "/vm/\u{e9}", "/vm/1?q=\u{e9}",
-        "/vm/1 HTTP/1.1\r\nx: y\r\n\r\n", "/vm/1\r\n", "/vm/\t1", "/vm/1?a b", "/vm/\\..\\admin",
-        "/vm/1\u{7f}", "?a=b", "/vm/http://127.0.0.1/admin", "/vm/%zz", "/VM/1", "/vm/1/*",
-        "/vm/{\"a\":[1]}", "/vm/1?f={\"a\":[\"b\"]}",
+        "",
+        "/",
+        "/vm",
+        "/vm/",
+        "/vm/1?a=b",
+        "/vm/1?a=/../b",
+        "/vm/1?//",
+        "/vm//1",
+        "//vm/1",
+        "//admin/vm/1",
+        "/vm/../admin",
+        "/vm/./1",
+        "/vm/%2e%2e/admin",
+        "/vm/..%2fadmin",
+        "/vm/%252e%252e/admin",
+        "/vm/..;/admin",
+        "/vm;/1",
+        "/vm%2f1",
+        "/vm/1#frag",
+        "/vm/1#/../..",
+        "/vm/1?a#b",
+        "/vm/1%23x",
+        "/vm/1%0d%0aX:%20y",
+        "/vm/1%00",
+        "/vm/\u{e9}",
+        "/vm/1?q=\u{e9}",
+        "/vm/1 HTTP/1.1\r\nx: y\r\n\r\n",
+        "/vm/1\r\n",
+        "/vm/\t1",
+        "/vm/1?a b",
+        "/vm/\\..\\admin",
+        "/vm/1\u{7f}",
+        "?a=b",
+        "/vm/http://127.0.0.1/admin",
+        "/vm/%zz",
+        "/VM/1",
+        "/vm/1/*",
+        "/vm/{\"a\":[1]}",
+        "/vm/1?f={\"a\":[\"b\"]}",
     ] {
         tricks.push(trick("GET", path));
         tricks.push(trick("POST", path).body("x=y"));
@@ -428,8 +475,7 @@ async fn recorded(methods: &str, tricks: &[Trick]) -> BTreeMap<usize, (String, S
             Body::Written(body) => body.as_str(),
             Body::Absent | Body::Open => "",
         };
-        let announces_none =
-            tricks[number].headers.contains(&("content-length", "0".to_owned()));
+        let announces_none = tricks[number].headers.contains(&("content-length", "0".to_owned()));
         let expected = if announces_none { "" } else { written };
         assert_eq!(request.body, expected, "{request:?}");
         let known = seen.insert(number, (request.method, request.target));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use dormouse::plugin::process::{Identity, Runner, leader_with};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::process::{KillAtEnd, in_time, is_alive, kill, until};
+use crate::support::process::{KillAtEnd, in_time, is_alive, kill};
 
 const SHORT: Duration = Duration::from_millis(100);
 

@@ -221,7 +221,12 @@ fn with_requests(requests: &[Asked]) -> (Guest, Vec<String>) {
             "write_all",
             "(param i32 i32 i32 i32)",
         )
-        .import("wasi:io/streams@0.2.0", "[resource-drop]output-stream", "drop_output", "(param i32)")
+        .import(
+            "wasi:io/streams@0.2.0",
+            "[resource-drop]output-stream",
+            "drop_output",
+            "(param i32)",
+        )
         .import("wasi:http/outgoing-handler@0.2.0", "handle", "handle", "(param i32 i32 i32 i32)")
         .import("wasi:io/poll@0.2.0", "[method]pollable.block", "block", "(param i32)")
         .import(

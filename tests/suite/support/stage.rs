@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dormouse::config::{
-    CompileLimits, Config, Decider, Grants, Limits, Listener, OnGateError, OnIdlenessError, Plugin, PluginId,
-    PluginSource, Service, Target, Wakes,
+    CompileLimits, Config, Decider, Grants, Limits, Listener, OnGateError, OnIdlenessError, Plugin,
+    PluginId, PluginSource, Service, Target, Wakes,
 };
 use dormouse::decide::{Client, Deciders};
 use dormouse::plugin::{Compiler, Host, LoadError};
