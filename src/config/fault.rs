@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use super::addresses::AddressMistake;
 use super::http_grant::HttpMistake;
+use super::overlaps::Overlap;
 use super::reach::ReachMistake;
 use super::values::{DurationMistake, ProgramMistake};
 
@@ -332,6 +333,32 @@ pub enum Problem {
         /// Its command, as an entry of `allow.exec`.
         command: String,
     },
+    /// A `write` grant for a folder in which something else lies, or that lies in something else.
+    Overlap {
+        /// The plugin that may write.
+        plugin: String,
+        /// The folder, as an absolute path.
+        folder: String,
+        /// What else lies there, in words.
+        what: String,
+        /// Where that is, without links.
+        path: String,
+        /// How the folder lies to it.
+        overlap: Overlap,
+        /// How bad it is.
+        severity: Severity,
+    },
+    /// A folder of Dormouse's own in which others may write.
+    UnsafeFolder {
+        /// The key.
+        key: &'static str,
+        /// Who may, in words.
+        reason: String,
+        /// A command that would change it.
+        remedy: Option<String>,
+        /// How bad it is.
+        severity: Severity,
+    },
     /// A plugin that no service names.
     UnusedPlugin {
         /// The plugin.
@@ -357,6 +384,7 @@ impl Fault {
             | Problem::NotGranted { .. }
             | Problem::SameServer { .. }
             | Problem::EphemeralPort { .. } => Severity::Warning,
+            Problem::Overlap { severity, .. } | Problem::UnsafeFolder { severity, .. } => severity,
             _ => Severity::Error,
         }
     }

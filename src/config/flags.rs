@@ -12,7 +12,8 @@ use super::machine::Machine;
 use super::routes::{self, Route};
 use super::values::{self, Folder, YEAR};
 use super::{
-    CompileLimits, Config, DRAIN, Faults, Plugin, PluginId, Relay, Service, Target, plugin, service,
+    CompileLimits, Config, DRAIN, Depth, Faults, Plugin, PluginId, Relay, Service, Target, plugin,
+    service,
 };
 
 /// The name of the service that the flags describe.
@@ -68,7 +69,9 @@ fn understand(flags: &Flags, faults: &mut Vec<Fault>) -> Option<Config> {
     };
     routes::find_loops(&[route], &Machine::local(), faults);
     let service = service::plain(NAME, listen, target, PluginId(0), cooldown?);
-    Some(of_one(service, plugin::shell(NAME, &hooks?)))
+    let config = of_one(service, plugin::shell(NAME, &hooks?));
+    faults.extend(super::unsafe_folder(&config.state_dir, None, Depth::Text));
+    Some(config)
 }
 
 /// The config of one service, whose only plugin is this one.

@@ -155,6 +155,11 @@ pub fn problem_with(program: &str) -> Option<HookProblem> {
     Some(HookProblem::NotInPath { program: program.to_owned() })
 }
 
+/// The file that would be run as `program`: it may not be there, unless it is looked for in `PATH`.
+pub(super) fn program_file(program: &str) -> Option<PathBuf> {
+    if program.contains('/') { Some(program.into()) } else { find_in_path(program) }
+}
+
 /// The file in `PATH` that would be run.
 fn find_in_path(program: &str) -> Option<PathBuf> {
     if program.is_empty() {

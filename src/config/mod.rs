@@ -20,6 +20,7 @@ mod http_path;
 mod limits;
 mod machine;
 mod model;
+mod overlaps;
 mod plugin;
 mod reach;
 mod reader;
@@ -45,11 +46,14 @@ pub use hooks::{HookProblem, problem_with};
 pub use http_grant::{HttpGrant, HttpMistake, HttpServer};
 pub use http_path::{HttpPath, PathMistake};
 pub use model::*;
+pub use overlaps::Overlap;
 pub use plugin::BUILTINS;
 pub use reach::ReachMistake;
 pub use render::{Faults, message};
 pub use values::{DurationMistake, ProgramMistake};
 pub use wording::EXAMPLE;
+
+use crate::files::access::{self, AccessError};
 
 use folders::Surroundings;
 use machine::Machine;
@@ -215,6 +219,7 @@ fn understand(
         faults,
     );
     let place = |value: &Value<'_>, faults: &mut Vec<Fault>| directory(value, &folder, faults);
+    let place_of_state = Table::root(tree.get_ref()).take("state_dir").map(|value| value.place);
     let state_dir = table.take_or("state_dir", surroundings.state(), place, faults);
     let cache_dir = table.take_or("cache_dir", surroundings.cache(), place, faults);
     let relay = table.take_or(
@@ -252,7 +257,7 @@ fn understand(
         }
         routes::advise(&routes, &services, &plugins, machine, faults);
     }
-    Some(Config {
+    let config = Config {
         drain: drain?,
         relay: relay?,
         state_dir: state_dir?,
@@ -260,7 +265,23 @@ fn understand(
         compile: compile?,
         services,
         plugins,
-    })
+    };
+    faults.extend(unsafe_folder(&config.state_dir, place_of_state, depth));
+    overlaps::find(&config, path, tree.get_ref(), &folder, faults);
+    Some(config)
+}
+
+/// `state_dir` holds the records of processes that Dormouse ends, and the key of its cache: an error
+/// if others may write to it. Root may check the config of a service that runs as another user.
+fn unsafe_folder(state_dir: &Path, place: Option<Span>, depth: Depth) -> Option<Fault> {
+    let error = access::check_shared(state_dir).err()?;
+    let is_of_service = depth == Depth::Surroundings
+        && matches!(error, AccessError::Foreign(_))
+        && rustix::process::geteuid().is_root();
+    let severity = if is_of_service { Severity::Warning } else { Severity::Error };
+    let (reason, remedy) = (error.to_string(), error.remedy());
+    let problem = Problem::UnsafeFolder { key: "state_dir", reason, remedy, severity };
+    Some(Fault { place, problem })
 }
 
 /// `relay`: how bytes are passed on.

@@ -6,7 +6,8 @@
 
 use std::fmt::Write as _;
 
-use super::fault::{Problem, Span, closest};
+use super::fault::{Problem, Severity, Span, closest};
+use super::overlaps::Overlap;
 use crate::text::printable;
 
 /// A config that works as it stands, once its addresses and scripts are someone's own.
@@ -99,6 +100,16 @@ impl Problem {
             Problem::EphemeralPort { target, .. } => {
                 format!("the port of `{}` can be taken while the server sleeps", shown(target))
             }
+            Problem::Overlap { plugin, what, severity, .. } => {
+                let may = match severity {
+                    Severity::Error => "can change",
+                    Severity::Warning => "may be able to change",
+                };
+                format!("with this `write` grant, plugin `{}` {may} {}", shown(plugin), shown(what))
+            }
+            Problem::UnsafeFolder { key, reason, .. } => {
+                format!("`{key}` is not safe: {}", shown(reason))
+            }
             Problem::BadName { what, name } => {
                 format!("`{}` can't be the name of a {what}", shown(name))
             }
@@ -175,6 +186,12 @@ impl Problem {
             Problem::EphemeralPort { range, .. } => {
                 Some(format!("the kernel gives ports {range} to outgoing connections"))
             }
+            Problem::Overlap { path, overlap, .. } => Some(match overlap {
+                Overlap::Same => format!("this is `{}`", shown(path)),
+                Overlap::Around => format!("`{}` lies in this folder", shown(path)),
+                Overlap::Inside => format!("this folder lies in `{}`", shown(path)),
+            }),
+            Problem::UnsafeFolder { .. } => Some("others could put files there".into()),
             Problem::NoLifecycle { .. } => Some("neither `hooks` nor `lifecycle`".into()),
             Problem::TwoDeciders { decision, .. } => Some(format!("both would {decision}")),
             Problem::NotGranted { .. } => Some("not in `allow.exec`".into()),
@@ -293,6 +310,24 @@ impl Problem {
                 "let the server listen on a port outside of {range}, or add {port} to \
                  `net.ipv4.ip_local_reserved_ports` (`sysctl`)"
             ),
+            Problem::Overlap { severity: Severity::Error, .. } => {
+                "give the plugin a folder of its own, with nothing in it that Dormouse relies on".into()
+            }
+            Problem::Overlap { severity: Severity::Warning, .. } => {
+                "if that isn't meant, give the plugin a folder of its own".into()
+            }
+            Problem::UnsafeFolder { key, remedy, .. } => {
+                let folder = format!(
+                    "give `{key}` a folder that belongs to the user that Dormouse runs as, and that \
+                     no other user may write to"
+                );
+                match remedy {
+                    Some(remedy) => format!("run {}, or {folder}", shown(remedy)),
+                    None => format!(
+                        "{folder}; if that user is the one of the service, run Dormouse as that user"
+                    ),
+                }
+            }
             Problem::BadName { .. } => "a name has 1 to 64 letters a-z, digits, `-`, `_` and `.`, \
                                         and does not begin with `.`"
                 .into(),

@@ -13,6 +13,7 @@ mod examples;
 mod flags;
 mod hostile;
 mod messages;
+mod overlaps;
 mod plugin_cache;
 mod plugin_calls;
 mod plugin_compile;

@@ -14,6 +14,7 @@ use dormouse::config::CompileLimits;
 use dormouse::plugin::{CompileError, Compiler, Host, LoadError, LoadFault, inspect_by};
 
 use crate::support::bomb::bomb;
+use crate::support::command::Folder;
 use crate::support::guest::Guest;
 use crate::support::stage::{Stage, compiler};
 
@@ -180,6 +181,59 @@ async fn the_child_has_no_environment_and_its_limits() {
     );
 }
 
+/// Ends a Dormouse that a test has started.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[tokio::test]
+async fn a_child_has_its_limits_and_ends_with_its_dormouse_however_that_ends() {
+    let folder = Folder::new();
+    folder.write("bomb.wasm", bomb());
+    let command = std::process::Command::new(env!("CARGO_BIN_EXE_dormouse"))
+        .args(["plugin", "inspect", "bomb.wasm"])
+        .current_dir(folder.path())
+        .env("SECRET", "1")
+        .spawn();
+    let mut dormouse = Running(command.unwrap());
+    until(|| child_of(dormouse.0.id()).is_some()).await;
+    let child = child_of(dormouse.0.id()).unwrap();
+    let read = |name: &str| fs::read_to_string(child.join(name)).unwrap();
+    // It limits itself before it reads the component.
+    until(|| read("limits").contains("Max cpu time              300")).await;
+    let limits = read("limits");
+    let limit = |name: &str| {
+        let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
+        line[name.len()..].split_whitespace().next().unwrap().to_owned()
+    };
+    until(|| read("limits").contains(&(2_u64 << 30).to_string())).await;
+    assert_eq!(limit("Max core file size"), "0");
+    assert_eq!(limit("Max open files"), "32");
+    until(|| read("stat").rsplit(") ").next().unwrap().split(' ').nth(16) == Some("10")).await;
+    assert!(!read("environ").contains("SECRET"));
+    dormouse.0.kill().unwrap();
+    dormouse.0.wait().unwrap();
+    let gone = || fs::read_to_string(child.join("stat")).map_or(true, |text| text.contains(") Z "));
+    until(gone).await;
+}
+
+/// The child of a Dormouse that compiles, in `/proc`.
+fn child_of(pid: u32) -> Option<PathBuf> {
+    let pid = pid.to_string();
+    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    let mut paths = processes.map(|process| process.path());
+    paths.find(|path| {
+        let line = fs::read_to_string(path.join("cmdline")).unwrap_or_default();
+        let words: Vec<&str> = line.split('\0').collect();
+        words.get(1) == Some(&"compile-component") && words.get(4) == Some(&pid.as_str())
+    })
+}
+
 #[tokio::test]
 async fn a_file_that_compiles_for_ever_holds_up_no_other() {
     let mut stage = Stage::new(&Guest::new().build());
@@ -211,14 +265,7 @@ async fn a_file_that_compiles_for_ever_holds_up_no_other() {
     }
 }
 
-/// How many children of this process compile.
+/// How many children of this process compile: one, or none.
 fn children() -> usize {
-    let me = std::process::id().to_string();
-    let processes = fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    let compiling = processes.filter(|process| {
-        let line = fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
-        let words: Vec<&str> = line.split('\0').collect();
-        words.get(1) == Some(&"compile-component") && words.get(4) == Some(&me.as_str())
-    });
-    compiling.count()
+    usize::from(child_of(std::process::id()).is_some())
 }

@@ -54,7 +54,7 @@ fn entries(folder: &OwnedFd) -> Result<Vec<Entry>, Errno> {
         }
         // Another process may have removed it.
         if let Ok(found) = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-            let used = (i64::from(found.st_mtime), found.st_mtime_nsec.try_into().unwrap_or(0));
+            let used = (found.st_mtime, i64::try_from(found.st_mtime_nsec).unwrap_or(0));
             let bytes = u64::try_from(found.st_size).unwrap_or(0);
             entries.push(Entry { name: name.to_owned(), bytes, used });
         }

@@ -75,6 +75,8 @@ async fn a_deadline_is_counted_whether_the_plugin_or_the_service_notices_it_firs
     let mut stage = Stage::new(&guest.build());
     stage.plugin().limits.cpu = LONG;
     let (host, deciders) = at_work(&stage).await;
+    // Not before: the plugin is compiled by a child, which takes real time.
+    tokio::time::pause();
     let cause = || Cause::Client(client());
     drop(deciders.lifecycle.start(cause(), DEADLINE, CallContext::detached()));
     assert_eq!(counts(&host), Counts::default(), "never begun");
