@@ -188,6 +188,9 @@ impl Record {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
     use std::time::Duration;

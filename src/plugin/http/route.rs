@@ -147,6 +147,10 @@ fn to_allow<'g>(
 }
 
 #[cfg(test)]
+#[path = "route/fuzz.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 
