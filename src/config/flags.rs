@@ -133,3 +133,6 @@ fn hooks(flags: &Flags, faults: &mut Vec<Fault>) -> Option<Hooks> {
     let stop = hook("--hook-stop-svc", &flags.hook_stop_svc);
     Some(Hooks::start_and_stop(start?, stop?))
 }
+
+#[cfg(test)]
+mod fuzz;

@@ -437,6 +437,9 @@ impl fmt::Display for HttpGrant {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 

@@ -145,6 +145,9 @@ fn decoded(text: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 

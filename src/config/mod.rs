@@ -13,6 +13,8 @@ mod deciders;
 mod fault;
 mod flags;
 mod folders;
+#[cfg(test)]
+mod fuzz;
 mod grants;
 mod hooks;
 mod http_grant;

@@ -175,6 +175,9 @@ pub(super) fn broadcast(text: &str) -> Result<SocketAddrV4, ReachMistake> {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 

@@ -183,6 +183,9 @@ pub(super) fn argument(text: &str) -> Result<&str, ProgramMistake> {
 }
 
 #[cfg(test)]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 

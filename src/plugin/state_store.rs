@@ -279,6 +279,10 @@ fn take<'a>(body: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 #[cfg(test)]
+#[path = "state_store/fuzz.rs"]
+mod fuzz;
+
+#[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
     use std::os::unix::fs::PermissionsExt as _;

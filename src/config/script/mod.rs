@@ -18,6 +18,8 @@
 //! It is read as a config is: every fault has its place, and all of them are told at once.
 
 mod command;
+#[cfg(test)]
+mod fuzz;
 mod step;
 
 use std::path::Path;

@@ -113,6 +113,10 @@ pub(super) fn put_aside(file: &Path) -> io::Result<PathBuf> {
 }
 
 #[cfg(test)]
+#[path = "record/fuzz.rs"]
+mod fuzz;
+
+#[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
     use super::*;

@@ -119,6 +119,10 @@ impl Tail {
 }
 
 #[cfg(test)]
+#[path = "capture/fuzz.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::Tail;
 

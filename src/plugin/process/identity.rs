@@ -135,6 +135,10 @@ impl Stat {
 }
 
 #[cfg(test)]
+#[path = "identity/fuzz.rs"]
+mod fuzz;
+
+#[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test that fails here should fail loudly")]
 mod tests {
     use super::*;

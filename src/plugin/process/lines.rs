@@ -139,6 +139,10 @@ fn whole_characters(bytes: &[u8]) -> usize {
 }
 
 #[cfg(test)]
+#[path = "lines/fuzz.rs"]
+mod fuzz;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

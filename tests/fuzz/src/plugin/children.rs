@@ -1,0 +1,4 @@
+//! `src/plugin/children/record.rs` alone.
+
+#[path = "../../../../src/plugin/children/record.rs"]
+mod record;
