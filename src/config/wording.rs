@@ -240,7 +240,7 @@ impl Problem {
             Problem::Unreadable { denied: false, .. } => return None,
             Problem::TooLong { .. } => "check the path after `--config`".into(),
             Problem::NotUtf8 => "save the file as UTF-8 in your editor".into(),
-            Problem::Syntax { remedy, .. } => return remedy.clone(),
+            Problem::Syntax { remedy, .. } => return remedy.as_deref().map(escaped),
             Problem::BadFolder { .. } => {
                 "keep the config in a folder that exists and whose path is UTF-8".into()
             }
@@ -275,7 +275,7 @@ impl Problem {
                  1h30m"
                     .into()
             }
-            Problem::BadAddress { key, text, mistake } => mistake.remedy(key, text),
+            Problem::BadAddress { key, text, mistake } => escaped(&mistake.remedy(key, text)),
             Problem::SameListen { .. } => "give each listener an address or a port of its own".into(),
             Problem::Loop { listen, .. } => format!(
                 "Dormouse listens on `{listen}` itself; the target is where the server listens: \
@@ -296,7 +296,9 @@ impl Problem {
             Problem::BadName { .. } => "a name has 1 to 64 letters a-z, digits, `-`, `_` and `.`, \
                                         and does not begin with `.`"
                 .into(),
-            Problem::BadProgram { mistake, text, .. } => return mistake.remedy(text),
+            Problem::BadProgram { mistake, text, .. } => {
+                return mistake.remedy(text).as_deref().map(escaped);
+            }
             Problem::BadVariable { .. } => {
                 "write the name alone, such as \"HOME\": without `$` and without a value".into()
             }
@@ -307,7 +309,7 @@ impl Problem {
             Problem::TwoKeys { first, second, .. } => {
                 format!("keep one of them: delete `{first}` or `{second}`")
             }
-            Problem::BadReach { mistake, text, .. } => mistake.remedy(text),
+            Problem::BadReach { mistake, text, .. } => escaped(&mistake.remedy(text)),
             Problem::NotJson { .. } => {
                 "settings reach the plugin as JSON, which has no such number; a string may help"
                     .into()

@@ -49,7 +49,7 @@ fn values() {
                 Ok(program) => {
                     assert!(!program.contains('\0'));
                     assert_eq!(program.contains('/'), program.starts_with('/'), "{program:?}");
-                    let is_dot = |part| part == Component::CurDir;
+                    let is_dot = |part| program.contains('/') && part == Component::CurDir;
                     assert!(!Path::new(&program).components().any(is_dot), "{program:?}");
                     assert_eq!(folder.program(&program).as_ref(), Ok(&program));
                 }

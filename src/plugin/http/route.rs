@@ -135,6 +135,10 @@ fn to_allow<'g>(
     if !wanted.methods.iter().all(is_plain) {
         return "Its method is none that a grant can name: these are in capitals.".to_owned();
     }
+    // `trim` would take it from the end of a grant, which would allow more than was asked for.
+    if wanted.path.to_string().contains(char::is_whitespace) {
+        return "Its path has white space in it, and a grant has none that is not encoded.".to_owned();
+    }
     if wanted.path.to_string().len() > text::LONGEST {
         return "Its path is too long to be shown in full.".to_owned();
     }
@@ -401,6 +405,7 @@ mod tests {
             "GET http://a.example/..",
             "GET http://u@a/",
             "get http://a/",
+            "GET http://a/x\u{a0}",
         ] {
             let told = sent(&[], request).unwrap_err().for_guest();
             assert!(!told.contains("write this"), "{told}");

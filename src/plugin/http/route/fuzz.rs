@@ -38,6 +38,10 @@ fn parts(request: &str) -> Option<Parts<'_>> {
     let (method, url) = request.split_once(' ')?;
     let (scheme, rest) = url.split_once("://")?;
     let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    // No path of a `Uri` has these.
+    if path.contains(|letter: char| letter <= ' ' || matches!(letter, '\x7f' | '?' | '#')) {
+        return None;
+    }
     Some((method, scheme == "https", authority, path))
 }
 
