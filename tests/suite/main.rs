@@ -6,6 +6,7 @@
 )]
 
 mod commands;
+mod components;
 mod config;
 mod demo;
 mod documents;

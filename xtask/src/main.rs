@@ -6,6 +6,7 @@ mod cargo;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod files;
+mod fuzz;
 mod guest;
 mod languages;
 mod lock;
@@ -28,6 +29,9 @@ Commands:
                      `bench --help` says more
   chaos [OPTIONS]    runs the binary between clients, hooks and targets that fail at random, and
                      counts broken invariants; `chaos --help` says more
+  fuzz [--minutes N] [TARGET...]
+                     tries random inputs for everything that parses, each target for 15 minutes; the
+                     target `components` tries random plugins
   orders             tries every order of threads at the door that counts clients
   mutants [ARGUMENTS]
                      changes the lifecycle and the door in every way, and sees whether their tests
@@ -55,6 +59,7 @@ fn main() -> ExitCode {
         ["chaos", rest @ ..] => chaos::run(rest),
         #[cfg(not(target_os = "linux"))]
         ["chaos", ..] => Err("`chaos` needs Linux: it reads /proc".to_owned()),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["orders"] => model::orders(),
         ["mutants", rest @ ..] => model::mutants(rest),
         ["plugins"] => plugins::build(),

@@ -429,6 +429,17 @@ impl Guest {
 
     /// The component.
     pub(crate) fn build(&self) -> Vec<u8> {
+        let component = self.component_of(self.core_module());
+        component.unwrap_or_else(|error| panic!("the guest is wrong: {error:#}"))
+    }
+
+    /// The component with another module, which imports and exports what this one does; `None` if it
+    /// does not.
+    pub(crate) fn build_of(&self, module: Vec<u8>) -> Option<Vec<u8>> {
+        self.component_of(module).ok()
+    }
+
+    fn component_of(&self, mut module: Vec<u8>) -> Result<Vec<u8>, impl std::fmt::Display> {
         let mut resolve = Resolve::default();
         resolve.push_str("plugin.wit", &self.package).expect("the package should be right");
         let world = format!(
@@ -439,12 +450,10 @@ impl Guest {
         );
         let package = resolve.push_str("guest.wit", &world).expect("the world should be right");
         let world = resolve.select_world(&[package], Some("guest")).expect("it has one");
-        let mut module = self.core_module();
         embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
             .expect("the world should be encodable");
         let encoder = ComponentEncoder::default().validate(true).module(&module);
-        let component = encoder.and_then(|mut encoder| encoder.encode());
-        component.unwrap_or_else(|error| panic!("the guest is wrong: {error:#}"))
+        encoder.and_then(|mut encoder| encoder.encode())
     }
 }
 
