@@ -1,6 +1,7 @@
 //! Fuzz target of config files: each text is a config or a list of faults that can be shown.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::fault::Fault;
 use super::machine::Machine;
@@ -9,14 +10,63 @@ use crate::text::fuzz::{assert_harmless, text_of};
 
 /// Pieces of which a random text is made.
 const WORDS: &[&str] = &[
-    "[services.web]\n", "[services.\"a b\"]\n", "[plugins.vm]\n", "[plugins.vm.allow]\n",
-    "[plugins.vm.limits]\n", "[plugins.vm.settings]\n", "[relay]\n", "listen = ", "target = ",
-    "cooldown = ", "hooks = ", "start = ", "stop = ", "lifecycle = ", "gate = ", "wakes = ",
-    "memory = ", "wasm = ", "http = ", "connect = ", "exec = ", "read = ", "write = ", "env = ",
-    "sha256 = ", "state_dir = ", "drain = ", "per_hour = ", "\"0.0.0.0:80\"", "\"[::]:81\"",
-    "\"10.0.0.7:80\"", "\"15m\"", "\"64MiB\"", "\"vm\"", "\"builtin:shell\"", "\"./a.sh\"",
-    "{ at = ", "{ ", " }", "[", "]", ", ", "\n", "=", ".", "\"", "\\u001b", "\u{202e}", "ä", "1",
-    "-9999999999999999999999", "true", "1979-05-27", "nan", "# ", "'''", "\"https://a.example/vm\"",
+    "[services.web]\n",
+    "[services.\"a b\"]\n",
+    "[plugins.vm]\n",
+    "[plugins.vm.allow]\n",
+    "[plugins.vm.limits]\n",
+    "[plugins.vm.settings]\n",
+    "[relay]\n",
+    "listen = ",
+    "target = ",
+    "cooldown = ",
+    "hooks = ",
+    "start = ",
+    "stop = ",
+    "lifecycle = ",
+    "gate = ",
+    "wakes = ",
+    "memory = ",
+    "wasm = ",
+    "http = ",
+    "connect = ",
+    "exec = ",
+    "read = ",
+    "write = ",
+    "env = ",
+    "sha256 = ",
+    "state_dir = ",
+    "drain = ",
+    "per_hour = ",
+    "\"0.0.0.0:80\"",
+    "\"[::]:81\"",
+    "\"10.0.0.7:80\"",
+    "\"15m\"",
+    "\"64MiB\"",
+    "\"vm\"",
+    "\"builtin:shell\"",
+    "\"./a.sh\"",
+    "{ at = ",
+    "{ ",
+    " }",
+    "[",
+    "]",
+    ", ",
+    "\n",
+    "=",
+    ".",
+    "\"",
+    "\\u001b",
+    "\u{202e}",
+    "ä",
+    "1",
+    "-9999999999999999999999",
+    "true",
+    "1979-05-27",
+    "nan",
+    "# ",
+    "'''",
+    "\"https://a.example/vm\"",
 ];
 
 #[test]
@@ -71,4 +121,16 @@ pub(super) fn check_faults(text: &str, faults: &Faults) {
 pub(super) fn check_fault(fault: Fault) {
     let faults = Faults::without_file(vec![fault]);
     assert_harmless(&faults.render(false));
+}
+
+/// 175,000 faults: what each costs must not grow with the text.
+#[test]
+fn a_file_with_a_fault_in_each_line_is_refused_in_time() {
+    let text = "a = b\n".repeat((1 << 20) / 6);
+    let began = Instant::now();
+    let faults = read(&text).expect_err("no config");
+    assert!(faults.render(false).contains("further faults are not shown"));
+    assert_eq!(faults.lines().count(), 101);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(30), "it took {took:?}");
 }

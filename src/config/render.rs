@@ -8,6 +8,10 @@ use super::fault::{Fault, Severity};
 use super::wording::escaped;
 use crate::text::is_hostile;
 
+/// The most faults that are shown. A file that is no config at all has one in each line, and each is
+/// shown with its place in the whole text.
+const MAX_SHOWN: usize = 100;
+
 /// Everything that is wrong with one config; at least one thing, if it stands in an `Err`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Faults {
@@ -42,14 +46,27 @@ impl Faults {
 
     /// The faults one after the other, with a line between them. `colour` is for terminals.
     pub fn render(&self, colour: bool) -> String {
-        let rendered: Vec<_> =
-            self.list.iter().map(|fault| self.render_one(fault, colour)).collect();
+        let shown = self.list.iter().take(MAX_SHOWN);
+        let mut rendered: Vec<_> = shown.map(|fault| self.render_one(fault, colour)).collect();
+        rendered.extend(self.left_out().map(|(severity, title)| {
+            let remedy = "mend the others first";
+            message(severity, &title, Some(remedy), colour)
+        }));
         rendered.join("\n\n")
+    }
+
+    /// How many faults are not shown, and how bad the worst of them is.
+    fn left_out(&self) -> Option<(Severity, String)> {
+        let left_out = self.list.get(MAX_SHOWN..).filter(|left_out| !left_out.is_empty())?;
+        let is_error = |fault: &Fault| fault.severity() == Severity::Error;
+        let is_bad = left_out.iter().any(is_error);
+        let severity = if is_bad { Severity::Error } else { Severity::Warning };
+        Some((severity, format!("{} further faults are not shown", left_out.len())))
     }
 
     /// The faults in one line each, for a log: place and title.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.list.iter().map(|fault| {
+        let lines = self.list.iter().take(MAX_SHOWN).map(|fault| {
             let title = fault.problem.title();
             match (&self.path, &fault.place) {
                 (Some(path), Some(place)) => {
@@ -59,7 +76,8 @@ impl Faults {
                 (Some(path), None) => format!("{path}: {title}"),
                 (None, _) => title,
             }
-        })
+        });
+        lines.chain(self.left_out().map(|(_, title)| title))
     }
 
     /// Line and column of a byte, counted from 1, in characters.
@@ -167,6 +185,17 @@ mod tests {
     fn control_characters_of_path_and_text_are_not_shown() {
         let plain = faults().render(false);
         assert!(!plain.contains(|letter: char| is_hostile(letter) && letter != '\n'), "{plain:?}");
+    }
+
+    #[test]
+    fn a_hundred_faults_are_shown_and_the_others_counted() {
+        let fault = Fault::of(Problem::UnusedPlugin { name: "vm".into() });
+        let faults = |number| Faults::in_file("a.toml", "", vec![fault.clone(); number]);
+        assert_eq!(faults(100).lines().count(), 100);
+        assert_eq!(faults(102).lines().last().unwrap(), "2 further faults are not shown");
+        let shown = faults(102).render(false);
+        assert_eq!(shown.matches("no service uses").count(), 100);
+        assert!(shown.contains("warning: 2 further faults are not shown"), "{shown}");
     }
 
     #[test]

@@ -11,7 +11,16 @@ use super::fault::{Fault, Problem, Span};
 /// it come of it.
 pub(super) fn faults(mut errors: Vec<Error>, text: &str) -> Vec<Fault> {
     errors.sort_by_key(|error| error.span().map(|place| place.start));
-    errors.dedup_by_key(|error| error.span().map(|place| line_of(text, place.start)));
+    // The lines are counted once for all errors: a text may have a million of both.
+    let (mut counted, mut line, mut last) = (0, 0, None);
+    errors.retain(|error| {
+        let here = error.span().map(|place| {
+            line += text.get(counted..place.start).unwrap_or_default().matches('\n').count();
+            counted = counted.max(place.start);
+            line
+        });
+        last.replace(here) != Some(here)
+    });
     errors.iter().map(|error| fault(error, text)).collect()
 }
 
@@ -109,11 +118,6 @@ fn remedy(message: &str, text: &str, place: &Span) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// The number of the line of a byte.
-fn line_of(text: &str, at: usize) -> usize {
-    text.get(..at).unwrap_or(text).matches('\n').count()
 }
 
 #[cfg(test)]

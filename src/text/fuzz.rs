@@ -24,8 +24,24 @@ pub(crate) fn assert_harmless(shown: &str) {
 }
 
 const WORDS: &[&str] = &[
-    "a", "ä", "🐁", " ", "\n", "\r", "\t", "\0", "\u{1b}[2J", "\u{9b}", "\u{202e}", "\u{2066}",
-    "\u{feff}", "\u{2028}", "\\", "\"", "…", "long and longer ",
+    "a",
+    "ä",
+    "🐁",
+    " ",
+    "\n",
+    "\r",
+    "\t",
+    "\0",
+    "\u{1b}[2J",
+    "\u{9b}",
+    "\u{202e}",
+    "\u{2066}",
+    "\u{feff}",
+    "\u{2028}",
+    "\\",
+    "\"",
+    "…",
+    "long and longer ",
 ];
 
 #[test]

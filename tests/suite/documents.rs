@@ -125,10 +125,41 @@ fn every_link_between_documents_leads_somewhere() {
     assert!(links >= 20, "only {links}");
 }
 
+#[test]
+fn the_tests_behind_each_promise_of_security_are_there() {
+    let page = read("SECURITY.md");
+    let is_test = |name: &&str| {
+        let letters = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+        name.split('_').count() >= 5 && name.bytes().all(letters)
+    };
+    let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
+    assert!(named.len() >= 40, "only {named:?}");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sources = ["src", "tests/suite"].map(|folder| rust_in(&root.join(folder))).concat();
+    for name in named {
+        let is_there = sources.iter().any(|source| source.contains(&format!("fn {name}()")));
+        assert!(is_there, "there is no test `{name}`");
+    }
+}
+
+/// The texts of all Rust files below a folder.
+fn rust_in(folder: &Path) -> Vec<String> {
+    let mut texts = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            texts.extend(rust_in(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            texts.push(fs::read_to_string(path).unwrap());
+        }
+    }
+    texts
+}
+
 /// The README, and all other pages that are for people.
 fn documents() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found = vec![root.join("README.md")];
+    let mut found = vec![root.join("README.md"), root.join("SECURITY.md")];
     let mut folders: Vec<PathBuf> =
         ["docs", "examples", "plugins", "wit"].iter().map(|name| root.join(name)).collect();
     while let Some(folder) = folders.pop() {

@@ -137,7 +137,8 @@ fn to_allow<'g>(
     }
     // `trim` would take it from the end of a grant, which would allow more than was asked for.
     if wanted.path.to_string().contains(char::is_whitespace) {
-        return "Its path has white space in it, and a grant has none that is not encoded.".to_owned();
+        return "Its path has white space in it, and a grant has none that is not encoded."
+            .to_owned();
     }
     if wanted.path.to_string().len() > text::LONGEST {
         return "Its path is too long to be shown in full.".to_owned();

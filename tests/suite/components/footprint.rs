@@ -46,7 +46,10 @@ impl Footprint {
                 return;
             }
             let waited = began.elapsed();
-            assert!(waited < MAX_WAIT, "component {seed} has left behind: {now:?}, before {self:?}");
+            assert!(
+                waited < MAX_WAIT,
+                "component {seed} has left behind: {now:?}, before {self:?}"
+            );
             thread::sleep(Duration::from_millis(5));
         }
     }

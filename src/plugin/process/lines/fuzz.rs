@@ -34,8 +34,7 @@ fn lines_of_hooks() {
 fn logged<'p>(pieces: impl Iterator<Item = &'p [u8]>) -> Vec<String> {
     let log = Log::default();
     let writer = log.clone();
-    let subscriber =
-        tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
+    let subscriber = tracing_subscriber::fmt().json().with_writer(move || writer.clone()).finish();
     tracing::subscriber::with_default(subscriber, || {
         let [service, plugin, hook] = ["web", "shell", "start"].map(str::to_owned);
         let origin = Origin { service, plugin, hook, stream: Stream::Output };
