@@ -4,8 +4,8 @@ use crate::text;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Denial {
-    wanted: String,
-    remedy: String,
+    pub(super) wanted: String,
+    pub(super) remedy: String,
 }
 
 impl Denial {
