@@ -28,6 +28,10 @@ pub(super) const EXAMPLE: &str = "`[\"GET,POST https://api.example.com/vm/\"]`";
 /// The most bytes of a socket's path: what `sockaddr_un` has room for.
 const LONGEST_SOCKET: usize = 107;
 
+/// Why a socket can't stand in a grant.
+const UNWRITABLE: &str =
+    "the path of a socket has no `:/` and no ` as ` in it, and no white space at its end";
+
 /// Requests that a plugin may send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HttpGrant {
@@ -330,11 +334,18 @@ fn socket<'t>(text: &'t str, folder: &Folder) -> Result<(HttpServer, &'t str), H
         return Err(HttpMistake::Socket("there is a NUL in it"));
     }
     let socket = folder.path(file);
+    let Some(file_name) = socket.file_name() else {
+        return Err(HttpMistake::Socket("the path of the socket is missing"));
+    };
     if socket.as_os_str().len() > LONGEST_SOCKET {
         return Err(HttpMistake::Socket("the path of a socket has at most 107 bytes"));
     }
-    let file_name = socket.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let name = name.unwrap_or(file_name);
+    // Such a grant could not be shown so that it is read as the same one.
+    let shown = socket.to_string_lossy();
+    if shown.contains(":/") || shown.contains(" as ") || shown.ends_with(char::is_whitespace) {
+        return Err(HttpMistake::Socket(UNWRITABLE));
+    }
+    let name = name.or(file_name.to_str()).unwrap_or_default();
     let is_name = addresses::host(name).is_ok_and(|host| host.parse::<IpAddr>().is_err());
     if !is_name {
         return Err(HttpMistake::Name { name: name.to_owned() });
@@ -549,6 +560,7 @@ mod tests {
             ("http://a.example as b", HttpMistake::NameOfHost),
             ("unix:", HttpMistake::Socket("the path of the socket is missing")),
             ("unix:/run/", HttpMistake::Socket("the path of the socket is missing")),
+            ("unix:/. as b", HttpMistake::Socket("the path of the socket is missing")),
             ("unix://run/a", HttpMistake::Socket("a socket has no host, and `//` begins one")),
             ("unix:~/a", HttpMistake::Socket("only a shell knows what `~` is")),
             ("unix:/run/a_b c", name("a_b c")),
@@ -556,6 +568,8 @@ mod tests {
             ("unix:/run/x as a/b", name("a/b")),
             ("unix:/run/x:/%2e%2e", HttpMistake::Path(PathMistake::Dots)),
             ("unix:/run/x:/a?b", HttpMistake::Query),
+            ("unix:/run/x\t:/ as b", HttpMistake::Socket(UNWRITABLE)),
+            ("unix:/run/x as y/a.sock as a.sock", HttpMistake::Socket(UNWRITABLE)),
         ] {
             assert_eq!(read(text), Err(mistake), "{text}");
         }

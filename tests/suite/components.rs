@@ -21,7 +21,7 @@ use crate::support::stage::{self, Stage, client};
 use footprint::Footprint;
 
 /// How many components a test makes; `DORMOUSE_COMPONENTS` has another number.
-const COMPONENTS: u64 = 100;
+const COMPONENTS: u64 = 200;
 
 /// The components before the first measurement: pools and arenas have their size after them.
 const WARM_UP: u64 = 10;
@@ -48,6 +48,7 @@ fn rule_16_random_components_cost_their_own_calls_alone() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "it measures its process: `rule_16_random_components_cost_their_own_calls_alone` runs it"]
+#[allow(clippy::print_stdout, reason = "the figures are for whoever runs it with more components")]
 async fn random_components() {
     let number = std::env::var("DORMOUSE_COMPONENTS").ok().and_then(|number| number.parse().ok());
     let number = number.unwrap_or(COMPONENTS);

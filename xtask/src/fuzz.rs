@@ -39,7 +39,7 @@ const MAX_MEMORY_MIB: u64 = 2048;
 const COMPONENTS: &str = "components";
 
 /// So many components are tried in a minute, roughly.
-const COMPONENTS_PER_MINUTE: u64 = 500;
+const COMPONENTS_PER_MINUTE: u64 = 1000;
 
 const USAGE: &str = "usage: cargo xtask fuzz [--minutes N] [TARGET...]";
 

@@ -106,7 +106,7 @@ fn check_denial(plugin: &Plugin, denial: &Denial, (method, tls, authority, path)
     let told = denial.for_guest();
     assert_harmless(&told);
     assert!(!told.contains('\n'), "{told:?} has a break");
-    let Some((_, toml)) = told.rsplit_once("`: http = ") else { return };
+    let Some((_, toml)) = denial.remedy.split_once("`: http = ") else { return };
     // What the operator is told to paste allows the request.
     let pasted: toml::Table = format!("http = {toml}").parse().expect("TOML in a remedy");
     let grants = pasted["http"].as_array().expect("a list");
