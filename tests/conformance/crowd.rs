@@ -25,7 +25,7 @@ const MOST_MEMORY: u64 = 1 << 30;
 async fn two_hundred_conversations_at_once_stay_under_a_gibibyte() {
     let stage = stage(10).await;
     let state = stage.config.state_dir.join("plugin+p+s.state");
-    fs::DirBuilder::new().mode(0o700).create(&stage.config.state_dir).unwrap();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(&stage.config.state_dir).unwrap();
     mknodat(CWD, &state, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let deciders = stage.deciders().await;
 

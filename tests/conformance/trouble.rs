@@ -9,8 +9,10 @@ use super::{knock, reply, stage};
 #[tokio::test]
 async fn a_disk_that_refuses_is_a_failure_that_may_go_away() {
     let stage = stage(10).await;
-    fs::write(&stage.config.state_dir, "in the way").unwrap();
     let deciders = stage.deciders().await;
+    // The key of the cache was there.
+    fs::remove_dir_all(&stage.config.state_dir).unwrap();
+    fs::write(&stage.config.state_dir, "in the way").unwrap();
     let failure = reply(&deciders, "192.0.2.1", b"").await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::TryAgain(None), "{failure}");
     let message = stage.without_paths(&failure.message);
