@@ -53,7 +53,7 @@ pub(super) fn execute(
     }
     let mut stdout = io::stdout().lock();
     stdout.write_all(checked.report().as_bytes())?;
-    writeln!(stdout, "{}", open_files::told(limit, capacity))?;
+    writeln!(stdout, "{}", open_files::capacity_message(limit, capacity))?;
     if complaints.is_empty() {
         writeln!(stdout, "The config is good.")?;
     }

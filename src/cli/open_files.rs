@@ -1,5 +1,5 @@
 //! What the limit of open files means for a config: for `run`, which keeps to it, and for `check`,
-//! which tells.
+//! which reports it.
 
 use std::thread;
 
@@ -42,7 +42,7 @@ pub(super) fn count() -> Option<usize> {
 }
 
 /// How many clients fit, as a sentence.
-pub(super) fn told(limit: u64, capacity: Capacity) -> String {
+pub(super) fn capacity_message(limit: u64, capacity: Capacity) -> String {
     let Capacity { clients, .. } = capacity;
     match limit {
         u64::MAX => "Any number of clients fits: there is no limit of open files here.".to_owned(),

@@ -94,7 +94,7 @@ pub fn own(folder: &Path) -> Result<PathBuf, AccessError> {
     if found.uid() != user() {
         return Err(AccessError::Foreign(resolved));
     }
-    // Sticky is not enough here: whoever may write could add files.
+    // Sticky is not enough here: a user who may write could add files.
     if found.mode() & OTHERS_WRITE != 0 {
         return Err(AccessError::Open(resolved));
     }

@@ -42,7 +42,7 @@ impl Native {
         // SAFETY: the bytes must be those that wasmtime has compiled. `from_compiler` gets them
         // through a pipe whose only writer is this program, compiling with this engine's config.
         // `from_verified_entry` gets them with an HMAC-SHA256 under a random key in a file that
-        // nobody but this user (and root) can read: whoever could forge it can write to this
+        // nobody but this user (and root) can read: a process that could forge it can write to this
         // process anyway. The HMAC covers the sum of the component and the hash of version, config
         // and machine; wasmtime checks version and config once more.
         unsafe { Component::deserialize(engine, self.code()) }

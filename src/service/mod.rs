@@ -202,15 +202,20 @@ impl Shared {
         let make_room = move || {
             let _ = driver.send(Message::MakeRoom);
         };
+        let door = Arc::new(Door::default());
+        let connected = {
+            let door = Arc::clone(&door);
+            move || usize::try_from(door.inside()).unwrap_or(usize::MAX)
+        };
         let shared = Shared {
             gates: Gates::new(config.max_gates),
             connects: Semaphore::new(CONNECTS),
             dialers: Arc::new(Dialers::new(&config, dialer, &ground.own_listeners)),
             config,
-            door: Arc::new(Door::default()),
+            door,
             inbox,
             paths: ground.paths.clone(),
-            slots: ground.slots.join(make_room),
+            slots: ground.slots.join(make_room, connected),
             decisions: ground.decisions.clone(),
             phase: AtomicU8::new(decide::Phase::Asleep as u8),
             next_client: AtomicU64::new(0),

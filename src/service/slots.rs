@@ -52,6 +52,8 @@ pub(super) struct Member {
     /// It was asked to make room, and has not done so yet.
     asked: AtomicBool,
     ask: Box<dyn Fn() + Send + Sync>,
+    /// How many of its clients are connected to the target.
+    connected: Box<dyn Fn() -> usize + Send + Sync>,
 }
 
 /// A client's slot, until it is dropped.
@@ -88,8 +90,13 @@ impl Slots {
         Slots::new(usize::MAX / 2, 1)
     }
 
-    /// The share of one more service, which closes a held client when it is asked to.
-    pub(super) fn join(&self, ask: impl Fn() + Send + Sync + 'static) -> Arc<Member> {
+    /// The share of one more service, which closes a held client when it is asked to, and says how many
+    /// of its clients are connected.
+    pub(super) fn join(
+        &self,
+        ask: impl Fn() + Send + Sync + 'static,
+        connected: impl Fn() -> usize + Send + Sync + 'static,
+    ) -> Arc<Member> {
         let member = Arc::new(Member {
             slots: self.clone(),
             own: Pool::new(self.0.own),
@@ -97,6 +104,7 @@ impl Slots {
             held: AtomicUsize::new(0),
             asked: AtomicBool::new(false),
             ask: Box::new(ask),
+            connected: Box::new(connected),
         });
         self.members().push(Arc::downgrade(&member));
         member
@@ -137,10 +145,10 @@ impl Member {
     /// this one has, those that are connected included. Says whether there is such a service.
     pub(super) fn make_room(self: &Arc<Self>) -> bool {
         let members: Vec<_> = self.slots.members().iter().filter_map(Weak::upgrade).collect();
-        let Some(largest) = members.into_iter().max_by_key(|member| member.held()) else {
+        let Some(largest) = members.into_iter().max_by_key(|member| member.not_connected()) else {
             return false;
         };
-        if largest.held() < self.taken.load(Ordering::Relaxed) + 2 {
+        if largest.not_connected() < self.taken.load(Ordering::Relaxed) + 2 {
             return false;
         }
         if !largest.asked.swap(true, Ordering::AcqRel) {
@@ -163,6 +171,13 @@ impl Member {
         self.held.load(Ordering::Relaxed)
     }
 
+    /// How many clients it holds or is about to hold: a client that was just accepted has a slot before
+    /// the driver counts it as held.
+    fn not_connected(&self) -> usize {
+        let connected = (self.connected)();
+        self.held().max(self.taken.load(Ordering::Relaxed).saturating_sub(connected))
+    }
+
     /// Whether none is free.
     pub(super) fn are_short(&self) -> bool {
         !(self.own.is_free() || self.slots.0.pool.is_free())
@@ -172,7 +187,7 @@ impl Member {
     pub(super) async fn wait(self: &Arc<Self>) {
         let shared = &self.slots.0;
         let mut freed = std::pin::pin!(shared.freed.notified());
-        // Before the look at what is free: whoever gives a slot back after that look tells us.
+        // Before the look at what is free: a slot that is given back after that look wakes this task.
         freed.as_mut().enable();
         let _waiting = Waits::new(&shared.waiting);
         if self.are_short() {
@@ -246,12 +261,18 @@ mod tests {
     use super::*;
 
     fn joined(slots: &Slots) -> (Arc<Member>, Arc<AtomicUsize>) {
+        joined_with(slots, &Arc::default())
+    }
+
+    /// A member of whose clients so many are connected.
+    fn joined_with(slots: &Slots, connected: &Arc<AtomicUsize>) -> (Arc<Member>, Arc<AtomicUsize>) {
+        let connected = Arc::clone(connected);
         let asked = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&asked);
         let count = move || {
             counted.fetch_add(1, Ordering::Relaxed);
         };
-        (slots.join(count), asked)
+        (slots.join(count, move || connected.load(Ordering::Relaxed)), asked)
     }
 
     fn take(member: &Arc<Member>, most: usize) -> Vec<Slot> {
@@ -308,8 +329,9 @@ mod tests {
     #[test]
     fn the_service_that_holds_the_most_makes_room_for_one_that_holds_fewer() {
         let slots = Slots::new(9, 3);
+        let connected = Arc::default();
         let ((few, _), (some, other_asked), (most, asked)) =
-            (joined(&slots), joined(&slots), joined(&slots));
+            (joined(&slots), joined(&slots), joined_with(&slots, &connected));
         let has = |member: &Arc<Member>, taken, held| {
             member.taken.store(taken, Ordering::Relaxed);
             member.set_held(held);
@@ -320,13 +342,25 @@ mod tests {
         assert!(few.make_room() && few.make_room());
         assert_eq!(asked.load(Ordering::Relaxed), 1, "asked once until it does so");
         most.is_making_room();
-        most.set_held(4);
+        has(&most, 4, 4);
         assert!(!some.make_room() && few.make_room());
         assert_eq!(asked.load(Ordering::Relaxed), 2);
         // Those that are connected count for who asks, and not for who is asked.
         has(&few, 3, 0);
         has(&most, 99, 4);
+        connected.store(95, Ordering::Relaxed);
         assert!(!few.make_room());
         assert_eq!(other_asked.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn clients_that_are_accepted_count_before_the_driver_has_counted_them() {
+        let slots = Slots::new(9, 2);
+        let ((few, _), (most, asked)) = (joined(&slots), joined(&slots));
+        few.taken.store(1, Ordering::Relaxed);
+        most.taken.store(7, Ordering::Relaxed);
+        most.set_held(1);
+        assert!(few.make_room());
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 }

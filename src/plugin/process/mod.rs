@@ -66,7 +66,7 @@ pub use self::spawn_error::SpawnError;
 /// How long a process group may take to end after SIGTERM, before SIGKILL.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How many commands a runner may be starting at once, unless it is told otherwise.
+/// The default number of commands that a runner may be starting at once.
 const STARTS: usize = 64;
 
 /// Runs commands, and owns them until they have ended.

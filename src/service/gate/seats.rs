@@ -1,7 +1,7 @@
 //! Seats: how many conversations wait for their clients with something that costs memory: an instance
 //! of the plugin, or bytes for a client that does not read.
 //!
-//! Whoever comes has a seat. If that is one too many, the origin that has the most loses the one that
+//! Each new conversation gets a seat. If that is one too many, the origin that has the most loses the one that
 //! has waited for the longest time.
 
 use std::collections::{BTreeMap, HashMap};

@@ -1,4 +1,4 @@
-//! Fuzz target of requests: what is sent is granted, and what is denied is told harmlessly.
+//! Fuzz target of requests: every request that is sent is granted, and the message of a denial is harmless.
 
 use std::path::Path;
 
@@ -103,11 +103,11 @@ fn check_route(plugin: &Plugin, route: &Route, (method, tls, authority, path): P
 }
 
 fn check_denial(plugin: &Plugin, denial: &Denial, (method, tls, authority, path): Parts<'_>) {
-    let told = denial.for_guest();
-    assert_harmless(&told);
-    assert!(!told.contains('\n'), "{told:?} has a break");
+    let message = denial.for_guest();
+    assert_harmless(&message);
+    assert!(!message.contains('\n'), "{message:?} has a break");
     let Some((_, toml)) = denial.remedy.split_once("`: http = ") else { return };
-    // What the operator is told to paste allows the request.
+    // The remedy, pasted, allows the request.
     let pasted: toml::Table = format!("http = {toml}").parse().expect("TOML in a remedy");
     let grants = pasted["http"].as_array().expect("a list");
     let grants = grants.iter().map(|grant| {
